@@ -1,0 +1,1 @@
+"""What is on the other side of the adapter: capture replay, generators, an answering host."""
