@@ -1,0 +1,1 @@
+"""The reference model of the Wintun driver: routines that yield atomic operations."""

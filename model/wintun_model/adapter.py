@@ -1,0 +1,176 @@
+"""The state of one adapter and of the driver; NBLs; rings as they are registered (spec driver §2)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+from wintun_model.abi import RING_HEADER_BYTES, WINTUN_LIMITS, Limits
+from wintun_model.errors import ModelError
+from wintun_model.operations import ActiveList, Entry, Event, Lock, Pages, ThreadHandle, Variable, Word
+from wintun_model.revision import DEFAULT_REVISION, REVISIONS, Revision
+from wintun_model.ring import ring_bytes_of, stored_bytes
+from wintun_model.status import NdisStatus
+
+
+class Packet:
+    """A NET_BUFFER: one packet that NDIS hands down.
+
+    `data` is None when its bytes cannot be mapped; `size_bytes` is its length all the same. `source` and `number` say
+    which packet it is, in traces and reports: the number of the source's name in the trace, and the packet's place
+    among the packets of that source, from 1.
+    """
+
+    __slots__ = ("data", "number", "size_bytes", "source")
+
+    def __init__(self, data: bytes | None, size_bytes: int | None = None, *, source: int = 0, number: int = 0) -> None:
+        if data is None and size_bytes is None:
+            raise ModelError("a packet needs data or a size")
+        self.data = data
+        self.size_bytes = len(data) if data is not None and size_bytes is None else int(size_bytes or 0)
+        self.source = source
+        self.number = number
+
+
+class SendNbl:
+    """A NET_BUFFER_LIST on its way down: one or more packets and the status it will be completed with."""
+
+    __slots__ = ("packets", "status")
+
+    def __init__(self, packets: tuple[Packet, ...], status: int = NdisStatus.NDIS_STATUS_SUCCESS) -> None:
+        self.packets = packets
+        self.status = int(status)
+
+
+class SendChain(Entry):
+    """A chain of NBLs that NDIS hands down in one call; it is one entry of the send active list."""
+
+    __slots__ = ("nbls", "offset")
+
+    def __init__(self, nbls: tuple[SendNbl, ...]) -> None:
+        super().__init__()
+        self.nbls = nbls
+        self.offset = 0
+        """Where its first packet starts in the ring, once space is reserved."""
+
+    @classmethod
+    def of(cls, *packets: Packet) -> SendChain:
+        """A chain with one NBL for each packet."""
+        return cls(tuple(SendNbl((packet,)) for packet in packets))
+
+    def required_bytes(self, limits: Limits = WINTUN_LIMITS) -> int:
+        """The ring space that the chain needs: packets that are too large need none. A 32-bit sum (§3 step 1)."""
+        largest = limits.max_packet_bytes
+        required = 0
+        for nbl in self.nbls:
+            for packet in nbl.packets:
+                if packet.size_bytes <= largest:
+                    required += stored_bytes(packet.size_bytes)
+        return required & 0xFFFFFFFF
+
+    def packets(self) -> list[Packet]:
+        """All packets of the chain, in order."""
+        return [packet for nbl in self.nbls for packet in nbl.packets]
+
+
+class ReceiveNbl(Entry):
+    """A NET_BUFFER_LIST on its way up: it points into ring memory (spec driver §4.1 step 3).
+
+    `offset` is where the packet's data starts in the data area, `number` counts the packets of the registration from 1.
+    NDIS sets `status` before it returns the NBL.
+    """
+
+    __slots__ = ("ip_version", "number", "offset", "ring", "size_bytes", "status")
+
+    def __init__(self, ring: Ring, offset: int, size_bytes: int, ip_version: int, number: int) -> None:
+        super().__init__()
+        self.ring = ring
+        self.offset = offset
+        self.size_bytes = size_bytes
+        self.ip_version = ip_version
+        self.number = number
+        self.status = int(NdisStatus.NDIS_STATUS_SUCCESS)
+
+    def peek(self) -> bytes:
+        """The packet's bytes as they stand in the ring now: what a stack reads that holds the NBL."""
+        return bytes(self.ring.data[self.offset : self.offset + self.size_bytes])
+
+
+class Ring:
+    """A registered ring: the client's own memory, viewed, never copied."""
+
+    __slots__ = ("alertable", "capacity", "data", "head", "name", "pages", "tail", "tail_moved")
+
+    def __init__(self, name: str, pages: Pages, capacity: int, tail_moved: Event, limits: Limits) -> None:
+        view = pages.view
+        if len(view) != ring_bytes_of(capacity, limits):
+            raise ModelError(f"the {name} ring's memory has {len(view)} bytes, its capacity needs another size")
+        words = view[:RING_HEADER_BYTES].cast("I")
+        self.name = name
+        self.pages = pages
+        self.capacity = capacity
+        self.tail_moved = tail_moved
+        self.head = Word(words, 0, f"{name}.Head")
+        self.tail = Word(words, 1, f"{name}.Tail")
+        self.alertable = Word(words, 2, f"{name}.Alertable")
+        self.data = view[RING_HEADER_BYTES:]
+
+
+@dataclass(slots=True)
+class Statistics:
+    """What the miniport counts (spec driver §7). Everything counts as unicast."""
+
+    out_octets: int = 0
+    out_unicast_octets: int = 0
+    out_unicast_packets: int = 0
+    out_errors: int = 0
+    out_discards: int = 0
+    in_octets: int = 0
+    in_unicast_octets: int = 0
+    in_unicast_packets: int = 0
+    in_errors: int = 0
+    in_discards: int = 0
+
+    def as_dict(self) -> dict[str, int]:
+        """The counters by name, in this order."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+
+class Driver:
+    """What exists once for all adapters of the driver: its revision, its two locks, the list of registered devices."""
+
+    def __init__(self, revision: Revision = REVISIONS[DEFAULT_REVISION], limits: Limits = WINTUN_LIMITS) -> None:
+        self.revision = revision
+        self.limits = limits
+        self.context_guard = Lock("context guard")
+        self.device_list_lock = Lock("device list")
+        self.registered: Variable[tuple[Adapter, ...]] = Variable("registered devices", ())
+
+
+class Adapter:
+    """The state of one adapter. Its words, variables, locks and events are touched by yielding operations only."""
+
+    def __init__(self, name: str, driver: Driver | None = None) -> None:
+        self.name = name
+        self.driver = driver or Driver()
+        self.limits = self.driver.limits
+        self.is_attached: Variable[bool] = Variable(f"{name}.attached", True)
+        """Whether requests find the adapter's context: false once halted."""
+        self.running: Variable[bool] = Variable(f"{name}.running", False)
+        self.transition_lock = Lock(f"{name}.transition")
+        self.registration_lock = Lock(f"{name}.registration")
+        self.owner: Variable[object | None] = Variable(f"{name}.owner", None)
+        self.owner_process_id: Variable[int] = Variable(f"{name}.owner process", 0)
+        self.disconnected = Event(f"{name}.disconnected", manual_reset=True, signalled=True)
+        self.send_ring: Variable[Ring | None] = Variable(f"{name}.send ring", None)
+        self.send_lock = Lock(f"{name}.send")
+        self.send_reserved_tail: Variable[int] = Variable(f"{name}.send reserved tail", 0)
+        self.send_active: ActiveList[SendChain] = ActiveList(f"{name}.send active")
+        self.receive_ring: Variable[Ring | None] = Variable(f"{name}.receive ring", None)
+        self.receive_lock = Lock(f"{name}.receive")
+        self.receive_active: ActiveList[ReceiveNbl] = ActiveList(f"{name}.receive active")
+        self.receive_empty = Event(f"{name}.receive list empty", manual_reset=True, signalled=True)
+        self.reader: Variable[ThreadHandle | None] = Variable(f"{name}.reader", None)
+        self.statistics = Statistics()
+
+    def __repr__(self) -> str:
+        return f"Adapter({self.name})"

@@ -1,0 +1,135 @@
+"""What the operations that never block do: one table for every executor that keeps real memory.
+
+An executor adds what is its own: costs, traces, the operations that block, start threads or leave the driver.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from typing import Any
+
+from wintun_model import operations as op
+from wintun_model.errors import ClientFault
+
+_SIZE = struct.Struct("<I")
+_MASK32 = 0xFFFFFFFF
+
+
+def _check_inside(memory: op.PacketMemory, offset: int, size: int) -> None:
+    # Only an unaligned start offset, which the driver does not refuse, gets here with bytes past the ring (§1).
+    if offset + size > len(memory.data):
+        excess = offset + size - len(memory.data)
+        raise ClientFault(
+            f"access outside the ring: {size} bytes at offset {offset} of the data area end {excess} bytes past the "
+            "ring; the client set Head or Tail to a value that is no multiple of 4"
+        )
+
+
+def load(operation: op.Load) -> int:
+    word = operation.word
+    return word.cells[word.index]
+
+
+def store(operation: op.Store) -> None:
+    word = operation.word
+    word.cells[word.index] = operation.value & _MASK32
+
+
+def load_size(operation: op.LoadSize) -> int:
+    _check_inside(operation.memory, operation.offset, 4)
+    return int(_SIZE.unpack_from(operation.memory.data, operation.offset)[0])
+
+
+def store_size(operation: op.StoreSize) -> None:
+    _check_inside(operation.memory, operation.offset, 4)
+    _SIZE.pack_into(operation.memory.data, operation.offset, operation.value & _MASK32)
+
+
+def load_byte(operation: op.LoadByte) -> int:
+    _check_inside(operation.memory, operation.offset, 1)
+    return operation.memory.data[operation.offset]
+
+
+def copy_in(operation: op.CopyIn) -> None:
+    offset, size = operation.offset, operation.size
+    _check_inside(operation.memory, offset, size)
+    data = operation.data
+    operation.memory.data[offset : offset + size] = bytes(size) if data is None else data[:size]
+
+
+def copy_out(operation: op.CopyOut) -> bytes:
+    _check_inside(operation.memory, operation.offset, operation.size)
+    return bytes(operation.memory.data[operation.offset : operation.offset + operation.size])
+
+
+def get(operation: op.Get) -> Any:
+    return operation.variable.value
+
+
+def put(operation: op.Put) -> None:
+    operation.variable.value = operation.value
+
+
+def append(operation: op.Append) -> bool:
+    entries = operation.active.entries
+    was_empty = not entries
+    operation.entry.marked_offset = operation.end_offset
+    entries.append(operation.entry)
+    return was_empty
+
+
+def take_completed(operation: op.TakeCompleted) -> tuple[op.Entry, bool] | None:
+    entries = operation.active.entries
+    if not entries or not entries[0].marked_offset & 1:
+        return None
+    return entries.popleft(), not entries
+
+
+def mark_completed(operation: op.MarkCompleted) -> None:
+    operation.entry.marked_offset |= 1
+
+
+def is_set(operation: op.IsSet) -> bool:
+    return operation.event.signalled
+
+
+def reference_event(operation: op.ReferenceEvent) -> tuple[int, op.Event | None]:
+    return operation.caller.reference_event(operation.handle, operation.access)
+
+
+def lock_pages(operation: op.LockPages) -> op.Pages | None:
+    return operation.caller.lock_pages(operation.address, operation.size)
+
+
+def count(operation: op.Count) -> None:
+    statistics = operation.statistics
+    for name, amount in operation.amounts:
+        if amount:
+            setattr(statistics, name, getattr(statistics, name) + amount)
+
+
+def nothing(operation: op.Operation) -> None:
+    """For operations without an effect of their own where memory is sequentially consistent."""
+
+
+EFFECTS: dict[type[op.Operation], Callable[[Any], Any]] = {
+    op.Load: load,
+    op.Store: store,
+    op.Fence: nothing,
+    op.LoadSize: load_size,
+    op.StoreSize: store_size,
+    op.LoadByte: load_byte,
+    op.CopyIn: copy_in,
+    op.CopyOut: copy_out,
+    op.Get: get,
+    op.Put: put,
+    op.Append: append,
+    op.TakeCompleted: take_completed,
+    op.MarkCompleted: mark_completed,
+    op.IsSet: is_set,
+    op.ReferenceEvent: reference_event,
+    op.LockPages: lock_pages,
+    op.Count: count,
+}
+"""What an operation of each class does; the result is what is sent back."""

@@ -1,0 +1,584 @@
+"""The closed vocabulary of atomic operations that a routine may yield (design §1).
+
+A routine is a generator. It yields one operation at a time; the executor performs it and sends the result back. Each
+operation is one thing that another thread could observe. The nouns of this module (`Word`, `Variable`, `Lock`,
+`Event`, `ActiveList`) hold nothing but state; what blocking, time and memory order mean is the executor's. Operations
+without arguments that vary are made once, by their noun (``yield lock.acquire``), because they are yielded often.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Generator, Sequence
+from typing import Any, Generic, Protocol, TypeVar
+
+T = TypeVar("T")
+
+Routine = Generator["Operation", Any, T]
+"""A routine that returns a `T`. What each operation sends back is told in the operation's docstring."""
+
+
+class Operation:
+    """One atomic step. The subclasses in this module are all there are."""
+
+    __slots__ = ()
+
+
+# -- memory shared with the client ------------------------------------------------------------------------------------
+
+
+class Cells(Protocol):
+    """Where words live: something like a `memoryview` cast to ``"I"``, or a list."""
+
+    def __getitem__(self, index: int, /) -> int: ...
+
+    def __setitem__(self, index: int, value: int, /) -> None: ...
+
+
+class Word:
+    """A 32-bit word in memory that the client and the driver share: `cells[index]`, read as unsigned.
+
+    `name` is for people and traces (``send.Tail``); `number` is the word's number in the trace, 0 before it has one.
+    """
+
+    __slots__ = ("cells", "index", "load", "name", "number")
+
+    def __init__(self, cells: Cells, index: int, name: str) -> None:
+        self.cells = cells
+        self.index = index
+        self.name = name
+        self.number = 0
+        self.load = Load(self)
+
+    def __repr__(self) -> str:
+        return f"Word({self.name})"
+
+
+class Load(Operation):
+    """Load a shared word. Sends back its value, 0 … 2³²-1."""
+
+    __slots__ = ("word",)
+
+    def __init__(self, word: Word) -> None:
+        self.word = word
+
+
+class Store(Operation):
+    """Store the low 32 bits of `value` in a shared word."""
+
+    __slots__ = ("value", "word")
+
+    def __init__(self, word: Word, value: int) -> None:
+        self.word = word
+        self.value = value
+
+
+class Fence(Operation):
+    """A full memory barrier: drains the store buffer of the processor."""
+
+    __slots__ = ()
+
+
+class PacketMemory(Protocol):
+    """The data area of a ring as the packet operations see it: `data[0]` is the byte after the ring's header."""
+
+    data: memoryview
+
+
+class LoadSize(Operation):
+    """Load the 32-bit `Size` at byte `offset` of the data area; any alignment. Sends back the value."""
+
+    __slots__ = ("memory", "offset")
+
+    def __init__(self, memory: PacketMemory, offset: int) -> None:
+        self.memory = memory
+        self.offset = offset
+
+
+class StoreSize(Operation):
+    """Store a packet's 32-bit `Size` at byte `offset` of the data area; any alignment."""
+
+    __slots__ = ("memory", "offset", "value")
+
+    def __init__(self, memory: PacketMemory, offset: int, value: int) -> None:
+        self.memory = memory
+        self.offset = offset
+        self.value = value
+
+
+class LoadByte(Operation):
+    """Load one byte at `offset` of the data area. Sends back the value."""
+
+    __slots__ = ("memory", "offset")
+
+    def __init__(self, memory: PacketMemory, offset: int) -> None:
+        self.memory = memory
+        self.offset = offset
+
+
+class CopyIn(Operation):
+    """Copy packet bytes into the data area at `offset`. `data` None stands for `size` zero bytes."""
+
+    __slots__ = ("data", "memory", "offset", "size")
+
+    def __init__(self, memory: PacketMemory, offset: int, data: bytes | None, size: int) -> None:
+        self.memory = memory
+        self.offset = offset
+        self.data = data
+        self.size = size
+
+
+class CopyOut(Operation):
+    """Copy `size` bytes at `offset` out of the data area. Sends back `bytes`."""
+
+    __slots__ = ("memory", "offset", "size")
+
+    def __init__(self, memory: PacketMemory, offset: int, size: int) -> None:
+        self.memory = memory
+        self.offset = offset
+        self.size = size
+
+
+# -- the driver's own state -------------------------------------------------------------------------------------------
+
+
+class Variable(Generic[T]):
+    """A variable of the driver (or of the session layer) that several threads read or write."""
+
+    __slots__ = ("get", "name", "value")
+
+    def __init__(self, name: str, value: T) -> None:
+        self.name = name
+        self.value = value
+        self.get = Get(self)
+
+    def __repr__(self) -> str:
+        return f"Variable({self.name}={self.value!r})"
+
+
+class Get(Operation):
+    """Read a variable. Sends back its value."""
+
+    __slots__ = ("variable",)
+
+    def __init__(self, variable: Variable[Any]) -> None:
+        self.variable = variable
+
+
+class Put(Operation):
+    """Write a variable."""
+
+    __slots__ = ("value", "variable")
+
+    def __init__(self, variable: Variable[Any], value: Any) -> None:
+        self.variable = variable
+        self.value = value
+
+
+class Entry:
+    """An entry of an active list: an end offset and a completed mark that share one word (spec driver §2).
+
+    Bit 0 is the mark; the offset is read back with its two low bits cleared, so an odd offset counts as completed at
+    once (B11).
+    """
+
+    __slots__ = ("mark_completed", "marked_offset")
+
+    def __init__(self) -> None:
+        self.marked_offset = 0
+        self.mark_completed = MarkCompleted(self)
+
+    def is_completed(self) -> bool:
+        return bool(self.marked_offset & 1)
+
+    def end_offset(self) -> int:
+        return self.marked_offset & ~3
+
+
+EntryT = TypeVar("EntryT", bound=Entry)
+
+
+class ActiveList(Generic[EntryT]):
+    """NBLs in flight, oldest first. Appended to and taken from under the lock of its direction only."""
+
+    __slots__ = ("entries", "name", "take_completed")
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.entries: deque[EntryT] = deque()
+        self.take_completed = TakeCompleted(self)
+
+
+class Append(Operation):
+    """Append an entry with its end offset, marked active. Sends back whether the list was empty before."""
+
+    __slots__ = ("active", "end_offset", "entry")
+
+    def __init__(self, active: ActiveList[Any], entry: Entry, end_offset: int) -> None:
+        self.active = active
+        self.entry = entry
+        self.end_offset = end_offset
+
+
+class TakeCompleted(Operation):
+    """Remove the first entry if it is marked completed. Sends back (entry, the list is now empty), else None."""
+
+    __slots__ = ("active",)
+
+    def __init__(self, active: ActiveList[Any]) -> None:
+        self.active = active
+
+
+class MarkCompleted(Operation):
+    """Set the completed mark of an entry."""
+
+    __slots__ = ("entry",)
+
+    def __init__(self, entry: Entry) -> None:
+        self.entry = entry
+
+
+# -- locks and events -------------------------------------------------------------------------------------------------
+
+
+class Lock:
+    """A lock of the kernel: spin lock, reader/writer spin lock or resource, by the operations used on it.
+
+    A waiting exclusive holder keeps new shared holders out (spec driver §7.1).
+    """
+
+    __slots__ = (
+        "acquire",
+        "acquire_shared",
+        "exclusive",
+        "name",
+        "release",
+        "release_shared",
+        "shared",
+        "try_acquire",
+        "waiters",
+    )
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.exclusive: object | None = None
+        self.shared = 0
+        self.waiters: deque[Any] = deque()
+        self.acquire = Acquire(self)
+        self.try_acquire = TryAcquire(self)
+        self.release = Release(self)
+        self.acquire_shared = AcquireShared(self)
+        self.release_shared = ReleaseShared(self)
+
+    def is_free(self) -> bool:
+        return self.exclusive is None and not self.shared
+
+    def __repr__(self) -> str:
+        return f"Lock({self.name})"
+
+
+class _LockOperation(Operation):
+    __slots__ = ("lock",)
+
+    def __init__(self, lock: Lock) -> None:
+        self.lock = lock
+
+
+class Acquire(_LockOperation):
+    """Take a lock exclusively, waiting for it."""
+
+    __slots__ = ()
+
+
+class TryAcquire(_LockOperation):
+    """Take a lock exclusively if that needs no waiting. Sends back whether it was taken."""
+
+    __slots__ = ()
+
+
+class Release(_LockOperation):
+    """Release an exclusively held lock."""
+
+    __slots__ = ()
+
+
+class AcquireShared(_LockOperation):
+    """Take a lock shared, waiting for it."""
+
+    __slots__ = ()
+
+
+class ReleaseShared(_LockOperation):
+    """Release a lock held shared."""
+
+    __slots__ = ()
+
+
+class Event:
+    """An event object. `number` is its number in the trace, 0 before it has one; `waiters` belongs to the executor."""
+
+    __slots__ = ("clear", "is_set", "manual_reset", "name", "number", "set", "signalled", "waiters")
+
+    def __init__(self, name: str, *, manual_reset: bool, signalled: bool = False) -> None:
+        self.name = name
+        self.manual_reset = manual_reset
+        self.signalled = signalled
+        self.waiters: list[Any] = []
+        self.number = 0
+        self.set = Set(self)
+        self.clear = Clear(self)
+        self.is_set = IsSet(self)
+
+    def is_signalled(self, thread: object) -> bool:
+        """Whether a wait of `thread` on this object would be satisfied now."""
+        return self.signalled
+
+    def consume(self, thread: object) -> None:
+        """What a satisfied wait does to the object: an auto-reset event is cleared (spec win32 §3)."""
+        if not self.manual_reset:
+            self.signalled = False
+
+    def __repr__(self) -> str:
+        return f"Event({self.name})"
+
+
+class _EventOperation(Operation):
+    __slots__ = ("event",)
+
+    def __init__(self, event: Event) -> None:
+        self.event = event
+
+
+class Set(_EventOperation):
+    """Set an event: an auto-reset one lets one waiter go, a manual-reset one all."""
+
+    __slots__ = ()
+
+
+class Clear(_EventOperation):
+    """Clear an event."""
+
+    __slots__ = ()
+
+
+class IsSet(_EventOperation):
+    """Read an event's state without changing it. Sends back a bool."""
+
+    __slots__ = ()
+
+
+class Wait(Operation):
+    """Wait for any of `events`, lowest index first. Sends back the index of the one that ended the wait."""
+
+    __slots__ = ("events",)
+
+    def __init__(self, events: tuple[Event, ...]) -> None:
+        self.events = events
+
+
+class Spin(Operation):
+    """Spin until `word` differs from `value`, `event` is set, or `limit_ticks` of the performance counter have passed.
+
+    One pass tests, in this order: moved, event, deadline; otherwise it yields the processor and goes round. Sends back
+    the value of `word` loaded last, so one equal to `value` means that the event or the deadline ended it.
+    """
+
+    __slots__ = ("event", "limit_ticks", "value", "word")
+
+    def __init__(self, word: Word, value: int, event: Event, limit_ticks: int) -> None:
+        self.word = word
+        self.value = value
+        self.event = event
+        self.limit_ticks = limit_ticks
+
+
+class ReadFrequency(Operation):
+    """Read the frequency of the performance counter. Sends back ticks a second."""
+
+    __slots__ = ()
+
+
+# -- threads, objects, memory, requests -------------------------------------------------------------------------------
+
+
+class ThreadHandle(Protocol):
+    """A started thread as a routine sees it: `ended` is set (for good) when its routine has returned."""
+
+    @property
+    def ended(self) -> Event: ...
+
+
+class StartThread(Operation):
+    """Start a system thread that runs `routine`. Sends back a `ThreadHandle`, or None when it cannot be started."""
+
+    __slots__ = ("name", "priority", "routine")
+
+    def __init__(self, routine: Routine[None], name: str, priority: int) -> None:
+        self.routine = routine
+        self.name = name
+        self.priority = priority
+
+
+class Pages(Protocol):
+    """Client pages locked down by `LockPages`."""
+
+    @property
+    def view(self) -> memoryview: ...
+
+
+class Caller(Protocol):
+    """The process that makes a request, as far as the driver can see it."""
+
+    @property
+    def process_id(self) -> int: ...
+
+    @property
+    def is_local_system(self) -> bool: ...
+
+    def reference_event(self, handle: int, access: int) -> tuple[int, Event | None]:
+        """(NTSTATUS, event): the object manager's answer for `handle` with the access rights asked for."""
+
+    def lock_pages(self, address: int, size: int) -> Pages | None:
+        """Lock down `size` bytes at `address`; None when a page is missing or not writable."""
+
+
+class ReferenceEvent(Operation):
+    """Reference the event behind a handle of `caller` with `access` rights. Sends back (NTSTATUS, event or None)."""
+
+    __slots__ = ("access", "caller", "handle")
+
+    def __init__(self, caller: Caller, handle: int, access: int) -> None:
+        self.caller = caller
+        self.handle = handle
+        self.access = access
+
+
+class Dereference(Operation):
+    """Give back the reference that `ReferenceEvent` took."""
+
+    __slots__ = ("event",)
+
+    def __init__(self, event: Event) -> None:
+        self.event = event
+
+
+class Allocate(Operation):
+    """Allocate something of the kernel's (`what` names it for fault plans). Sends back whether there was memory."""
+
+    __slots__ = ("what",)
+
+    def __init__(self, what: str) -> None:
+        self.what = what
+
+
+class Free(Operation):
+    """Free what `Allocate` gave."""
+
+    __slots__ = ("what",)
+
+    def __init__(self, what: str) -> None:
+        self.what = what
+
+
+class LockPages(Operation):
+    """Check and lock down client pages for writing. Sends back `Pages` or None."""
+
+    __slots__ = ("address", "caller", "size")
+
+    def __init__(self, caller: Caller, address: int, size: int) -> None:
+        self.caller = caller
+        self.address = address
+        self.size = size
+
+
+class MapPages(Operation):
+    """Map locked pages into the system. Sends back whether that worked."""
+
+    __slots__ = ("pages",)
+
+    def __init__(self, pages: Pages) -> None:
+        self.pages = pages
+
+
+class UnlockPages(Operation):
+    """Unlock pages; their mapping goes with them."""
+
+    __slots__ = ("pages",)
+
+    def __init__(self, pages: Pages) -> None:
+        self.pages = pages
+
+
+# -- calls out of the driver ------------------------------------------------------------------------------------------
+
+
+class CallOut(Operation):
+    """A call into NDIS, on the calling thread. Sends back a routine for what happens inside the call, or None."""
+
+    __slots__ = ()
+
+
+class CompleteSend(CallOut):
+    """Complete a send chain to NDIS; each NBL carries its status."""
+
+    __slots__ = ("adapter", "chain")
+
+    def __init__(self, adapter: Any, chain: Any) -> None:
+        self.adapter = adapter
+        self.chain = chain
+
+
+class IndicateReceive(CallOut):
+    """Indicate one received NBL to NDIS."""
+
+    __slots__ = ("adapter", "nbl")
+
+    def __init__(self, adapter: Any, nbl: Any) -> None:
+        self.adapter = adapter
+        self.nbl = nbl
+
+
+class IndicateLink(CallOut):
+    """Indicate media connected or disconnected to NDIS."""
+
+    __slots__ = ("adapter", "connected")
+
+    def __init__(self, adapter: Any, connected: bool) -> None:
+        self.adapter = adapter
+        self.connected = connected
+
+
+class Count(Operation):
+    """Add numbers to the adapter's statistics, as the calling processor's own: pairs of (counter name, amount)."""
+
+    __slots__ = ("amounts", "statistics")
+
+    def __init__(self, statistics: Any, amounts: Sequence[tuple[str, int]]) -> None:
+        self.statistics = statistics
+        self.amounts = amounts
+
+
+class ListHandles(Operation):
+    """Take a snapshot of all handles to the adapter's device. Sends back a list of (caller, handle value)."""
+
+    __slots__ = ("adapter",)
+
+    def __init__(self, adapter: Any) -> None:
+        self.adapter = adapter
+
+
+class CloseHandle(CallOut):
+    """Close a handle in its process; whether it still names anything is not told."""
+
+    __slots__ = ("caller", "handle")
+
+    def __init__(self, caller: Caller, handle: int) -> None:
+        self.caller = caller
+        self.handle = handle
+
+
+def call_out(operation: CallOut) -> Routine[None]:
+    """Make a call out of the driver, and run on this thread what happens inside it."""
+    inside = yield operation
+    if inside is not None:
+        yield from inside

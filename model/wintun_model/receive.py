@@ -1,0 +1,149 @@
+"""Receive: the driver reads the receive ring and hands packets up (spec driver §4)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from wintun_model.abi import PACKET_HEADER_BYTES, STOPPED
+from wintun_model.adapter import Adapter, ReceiveNbl, Ring
+from wintun_model.operations import (
+    Allocate,
+    Append,
+    Count,
+    Free,
+    IndicateReceive,
+    LoadByte,
+    LoadSize,
+    ReadFrequency,
+    Routine,
+    Spin,
+    Store,
+    Wait,
+)
+from wintun_model.ring import content, stored_bytes, wrap
+from wintun_model.status import is_success
+
+NBL = "NBL"
+IPV4_HEADER_BYTES = 20
+IPV6_HEADER_BYTES = 40
+_ALLOCATE_NBL = Allocate(NBL)
+_FREE_NBL = Free(NBL)
+_ONE_DISCARD = (("in_discards", 1),)
+
+
+def read_ring(adapter: Adapter) -> Routine[None]:
+    """The reader thread of one registration (spec driver §4.1). `cursor` is its own head."""
+    ring = yield adapter.receive_ring.get
+    capacity = ring.capacity
+    cursor = yield ring.head.load
+    if cursor >= capacity:
+        yield Store(ring.head, STOPPED)
+        return
+    spin_ticks = (yield ReadFrequency()) // 10000
+    number = 0
+    while not (yield adapter.disconnected.is_set):
+        # 1 Find something to read, spinning first.
+        tail = yield ring.tail.load
+        if tail == cursor:
+            tail = yield Spin(ring.tail, cursor, adapter.disconnected, spin_ticks)
+            if tail == cursor:
+                # No full barrier between this store and the load after it (B3).
+                yield Store(ring.alertable, 1)
+                tail = yield ring.tail.load
+                if tail == cursor:
+                    yield Wait((adapter.disconnected, ring.tail_moved))
+                    yield Store(ring.alertable, 0)
+                    continue
+                yield Store(ring.alertable, 0)
+                yield ring.tail_moved.clear
+        # 2 Check it.
+        found = yield from _check_packet(adapter, ring, cursor, tail)
+        if found is None:
+            break
+        size, ip_version = found
+        # 3 Describe it in place.
+        data_offset = cursor + PACKET_HEADER_BYTES
+        cursor = wrap(cursor + stored_bytes(size), capacity)
+        if not (yield _ALLOCATE_NBL):
+            yield from _skip(adapter, ring, cursor)
+            continue
+        number += 1
+        nbl = ReceiveNbl(ring, data_offset, size, ip_version, number)
+        # 4 Indicate it.
+        yield adapter.transition_lock.acquire_shared
+        if not (yield adapter.running.get):
+            yield adapter.transition_lock.release_shared
+            yield _FREE_NBL
+            yield from _skip(adapter, ring, cursor)
+            continue
+        yield adapter.receive_lock.acquire
+        if (yield Append(adapter.receive_active, nbl, cursor)):
+            yield adapter.receive_empty.clear
+        yield adapter.receive_lock.release
+        inside = yield IndicateReceive(adapter, nbl)
+        if inside is not None:
+            yield from inside
+        yield adapter.transition_lock.release_shared
+    # 4.3 The end, after an abort or a disconnect.
+    yield Wait((adapter.receive_empty,))
+    yield Store(ring.head, STOPPED)
+
+
+def _check_packet(adapter: Adapter, ring: Ring, cursor: int, tail: int) -> Routine[tuple[int, int] | None]:
+    """The packet at `cursor` as (size, IP version), or None for any cause of an abort (§4.1 step 2)."""
+    if tail >= ring.capacity:
+        return None
+    available = content(cursor, tail, ring.capacity)
+    if available < PACKET_HEADER_BYTES:
+        return None
+    size = yield LoadSize(ring, cursor)
+    if size > adapter.limits.max_packet_bytes or stored_bytes(size) > available:
+        return None
+    if size < IPV4_HEADER_BYTES:
+        return None
+    ip_version = (yield LoadByte(ring, cursor + PACKET_HEADER_BYTES)) >> 4
+    if ip_version == 4 or (ip_version == 6 and size >= IPV6_HEADER_BYTES):
+        return size, ip_version
+    return None
+
+
+def _skip(adapter: Adapter, ring: Ring, cursor: int) -> Routine[None]:
+    """A skipped packet (§4.2): Head moves only once all NBLs before it are back, without a lock (B2)."""
+    yield Count(adapter.statistics, _ONE_DISCARD)
+    yield Wait((adapter.receive_empty,))
+    yield Store(ring.head, cursor)
+
+
+def return_nbls(adapter: Adapter, nbls: Sequence[ReceiveNbl]) -> Routine[None]:
+    """NDIS returns NBLs, in any order (spec driver §4.4). Head moves when the oldest one has come back."""
+    ring = yield adapter.receive_ring.get
+    packets = octets = errors = 0
+    for nbl in nbls:
+        if is_success(nbl.status):
+            packets += 1
+            octets += nbl.size_bytes
+        else:
+            errors += 1
+        yield nbl.mark_completed
+        while True:
+            yield adapter.receive_lock.acquire
+            taken = yield adapter.receive_active.take_completed
+            if taken is None:
+                yield adapter.receive_lock.release
+                break
+            finished, is_empty = taken
+            if is_empty:
+                yield adapter.receive_empty.set
+            yield adapter.receive_lock.release
+            # After the release of the lock: two returns may store in either order (B2).
+            yield Store(ring.head, finished.end_offset())
+            yield _FREE_NBL
+    yield Count(
+        adapter.statistics,
+        (
+            ("in_octets", octets),
+            ("in_unicast_octets", octets),
+            ("in_unicast_packets", packets),
+            ("in_errors", errors),
+        ),
+    )

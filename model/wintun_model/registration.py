@@ -1,0 +1,189 @@
+"""Registering and unregistering rings (spec driver §5, §6.1)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from wintun_model.abi import (
+    EVENT_MODIFY_STATE,
+    REGISTER_RINGS_BYTES,
+    STOPPED,
+    SYNCHRONIZE,
+    RegisterRings,
+    RingDescription,
+)
+from wintun_model.adapter import Adapter, Ring
+from wintun_model.operations import (
+    Allocate,
+    Caller,
+    Dereference,
+    Free,
+    IndicateLink,
+    LockPages,
+    MapPages,
+    Operation,
+    Put,
+    ReferenceEvent,
+    Routine,
+    StartThread,
+    Store,
+    UnlockPages,
+    Wait,
+    call_out,
+)
+from wintun_model.receive import read_ring
+from wintun_model.ring import capacity_of, is_valid_capacity
+from wintun_model.status import NdisStatus, NtStatus, is_success
+
+READER_PRIORITY = 1
+MEMORY_DESCRIPTOR = "memory descriptor"
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """A request to register rings: by which process, on which file object, with which input buffer."""
+
+    caller: Caller
+    file_object: object
+    data: bytes
+
+
+def barrier(adapter: Adapter) -> Routine[None]:
+    """Wait until everybody who saw an old flag is out of the rings (spec driver §2, transition lock)."""
+    yield adapter.transition_lock.acquire
+    yield adapter.transition_lock.release
+
+
+def register(adapter: Adapter, request: Registration) -> Routine[int]:
+    """`TUN_IOCTL_REGISTER_RINGS` after its access check (spec driver §5). Returns an NTSTATUS."""
+    # Check 1.
+    if not (yield adapter.registration_lock.try_acquire):
+        return NtStatus.STATUS_ALREADY_INITIALIZED
+    # Check 2.
+    if (yield adapter.owner.get) is not None:
+        yield adapter.registration_lock.release
+        return NtStatus.STATUS_ALREADY_INITIALIZED
+    yield Put(adapter.owner, request.file_object)
+    undo: list[Operation] = [Put(adapter.owner, None)]
+    status = yield from _register_rings(adapter, request, undo)
+    if not is_success(status):
+        yield from reversed(undo)
+        yield adapter.registration_lock.release
+        return status
+    yield Put(adapter.owner_process_id, request.caller.process_id)
+    yield from _join_device_list(adapter)
+    yield adapter.registration_lock.release
+    yield from call_out(IndicateLink(adapter, True))
+    return status
+
+
+def _register_rings(adapter: Adapter, request: Registration, undo: list[Operation]) -> Routine[int]:
+    """Checks 3 to 15; what was done so far is noted in `undo`, in order."""
+    # Check 3.
+    if len(request.data) != REGISTER_RINGS_BYTES:
+        return NtStatus.STATUS_INVALID_PARAMETER
+    record = RegisterRings.from_bytes(request.data)
+    # Checks 4 to 8 for send.
+    status, send_ring = yield from _prepare_ring(adapter, request.caller, record.send, "send", EVENT_MODIFY_STATE, undo)
+    if send_ring is None:
+        return status
+    # Check 9: one load; it becomes the reserved tail.
+    tail = yield send_ring.tail.load
+    if tail >= send_ring.capacity:
+        return NtStatus.STATUS_INVALID_PARAMETER
+    yield Put(adapter.send_ring, send_ring)
+    yield Put(adapter.send_reserved_tail, tail)
+    # Checks 10 to 14: the same for receive.
+    status, receive_ring = yield from _prepare_ring(
+        adapter, request.caller, record.receive, "receive", SYNCHRONIZE | EVENT_MODIFY_STATE, undo
+    )
+    if receive_ring is None:
+        return status
+    yield Put(adapter.receive_ring, receive_ring)
+    # Check 15: from the clear on, senders may write the send ring.
+    yield adapter.disconnected.clear
+    reader = yield StartThread(read_ring(adapter), f"{adapter.name} reader", READER_PRIORITY)
+    if reader is None:
+        yield adapter.disconnected.set
+        yield from barrier(adapter)
+        return NdisStatus.NDIS_STATUS_FAILURE
+    yield Put(adapter.reader, reader)
+    return NtStatus.STATUS_SUCCESS
+
+
+def _prepare_ring(
+    adapter: Adapter,
+    caller: Caller,
+    description: RingDescription,
+    name: str,
+    access: int,
+    undo: list[Operation],
+) -> Routine[tuple[int, Ring | None]]:
+    """Checks 4 to 8 for one ring: (status, the ring if all of them passed)."""
+    # Check 4.
+    capacity = capacity_of(description.ring_bytes, adapter.limits)
+    if not is_valid_capacity(capacity, adapter.limits) or not description.tail_moved or not description.address:
+        return NtStatus.STATUS_INVALID_PARAMETER, None
+    # Check 5.
+    status, event = yield ReferenceEvent(caller, description.tail_moved, access)
+    if event is None:
+        return status, None
+    undo.append(Dereference(event))
+    # Check 6.
+    if not (yield Allocate(MEMORY_DESCRIPTOR)):
+        return NtStatus.STATUS_INSUFFICIENT_RESOURCES, None
+    undo.append(Free(MEMORY_DESCRIPTOR))
+    # Check 7.
+    pages = yield LockPages(caller, description.address, description.ring_bytes)
+    if pages is None:
+        return NtStatus.STATUS_INVALID_USER_BUFFER, None
+    undo.append(UnlockPages(pages))
+    # Check 8.
+    if not (yield MapPages(pages)):
+        return NtStatus.STATUS_INSUFFICIENT_RESOURCES, None
+    return NtStatus.STATUS_SUCCESS, Ring(f"{adapter.name}.{name}", pages, capacity, event, adapter.limits)
+
+
+def _join_device_list(adapter: Adapter) -> Routine[None]:
+    driver = adapter.driver
+    yield driver.device_list_lock.acquire
+    registered = yield driver.registered.get
+    yield Put(driver.registered, (*registered, adapter))
+    yield driver.device_list_lock.release
+
+
+def _leave_device_list(adapter: Adapter) -> Routine[None]:
+    driver = adapter.driver
+    yield driver.device_list_lock.acquire
+    registered = yield driver.registered.get
+    yield Put(driver.registered, tuple(other for other in registered if other is not adapter))
+    yield driver.device_list_lock.release
+
+
+def unregister(adapter: Adapter, file_object: object | None) -> Routine[bool]:
+    """End the registration of `file_object`, or any registration when it is None (spec driver §6.1).
+
+    Returns whether there was one to end. Waits for NBLs that the network stack keeps.
+    """
+    yield adapter.registration_lock.acquire
+    owner = yield adapter.owner.get
+    if owner is None or file_object not in (None, owner):
+        yield adapter.registration_lock.release
+        return False
+    yield Put(adapter.owner, None)
+    yield from _leave_device_list(adapter)
+    yield from call_out(IndicateLink(adapter, False))
+    yield adapter.disconnected.set
+    yield from barrier(adapter)
+    reader = yield adapter.reader.get
+    yield Wait((reader.ended,))
+    send_ring = yield adapter.send_ring.get
+    yield Store(send_ring.tail, STOPPED)
+    yield send_ring.tail_moved.set
+    receive_ring = yield adapter.receive_ring.get
+    for ring in (receive_ring, send_ring):
+        yield UnlockPages(ring.pages)
+        yield Free(MEMORY_DESCRIPTOR)
+        yield Dereference(ring.tail_moved)
+    yield adapter.registration_lock.release
+    return True

@@ -1,0 +1,106 @@
+"""Send: NDIS hands packets down, the driver writes the send ring (spec driver §3)."""
+
+from __future__ import annotations
+
+from wintun_model.adapter import Adapter, Ring, SendChain
+from wintun_model.operations import Append, CompleteSend, CopyIn, Count, Put, Routine, Store, StoreSize
+from wintun_model.ring import space, stored_bytes, wrap
+from wintun_model.status import NdisStatus
+
+_PAUSED = int(NdisStatus.NDIS_STATUS_PAUSED)
+_MEDIA_DISCONNECTED = int(NdisStatus.NDIS_STATUS_MEDIA_DISCONNECTED)
+_ADAPTER_NOT_READY = int(NdisStatus.NDIS_STATUS_ADAPTER_NOT_READY)
+_BUFFER_OVERFLOW = int(NdisStatus.NDIS_STATUS_BUFFER_OVERFLOW)
+_INVALID_LENGTH = int(NdisStatus.NDIS_STATUS_INVALID_LENGTH)
+_FAILURE = int(NdisStatus.NDIS_STATUS_FAILURE)
+
+
+def send(adapter: Adapter, chain: SendChain) -> Routine[None]:
+    """Send a chain of NBLs: all of it or nothing. Any number of threads may be in here at once."""
+    # 1 Measure.
+    required = chain.required_bytes(adapter.limits)
+    # 2
+    yield adapter.transition_lock.acquire_shared
+    # 3 Refuse. Head is loaded before the send lock is taken (B1).
+    if not (yield adapter.running.get):
+        yield from _refuse(adapter, chain, _PAUSED)
+        return
+    if (yield adapter.disconnected.is_set):
+        yield from _refuse(adapter, chain, _MEDIA_DISCONNECTED)
+        return
+    ring = yield adapter.send_ring.get
+    capacity = ring.capacity
+    head = yield ring.head.load
+    if head >= capacity:
+        yield from _refuse(adapter, chain, _ADAPTER_NOT_READY)
+        return
+    # 4 Space, counted from the reserved tail.
+    yield adapter.send_lock.acquire
+    reserved_tail = yield adapter.send_reserved_tail.get
+    if space(head, reserved_tail, capacity) < required:
+        yield adapter.send_lock.release
+        yield from _refuse(adapter, chain, _BUFFER_OVERFLOW)
+        return
+    # 5 Reserve.
+    end_offset = wrap(reserved_tail + required, capacity)
+    yield Put(adapter.send_reserved_tail, end_offset)
+    chain.offset = reserved_tail
+    yield Append(adapter.send_active, chain, end_offset)
+    yield adapter.send_lock.release
+    # 6 Copy, without the lock.
+    amounts = yield from _copy(adapter, ring, chain, reserved_tail)
+    # 7 Publish, in the order of reservation.
+    yield chain.mark_completed
+    yield adapter.send_lock.acquire
+    while (taken := (yield adapter.send_active.take_completed)) is not None:
+        finished = taken[0]
+        yield Store(ring.tail, finished.end_offset())
+        yield ring.tail_moved.set
+        inside = yield CompleteSend(adapter, finished)
+        if inside is not None:
+            yield from inside
+    yield adapter.send_lock.release
+    # 8
+    yield adapter.transition_lock.release_shared
+    yield Count(adapter.statistics, amounts)
+
+
+def _copy(adapter: Adapter, ring: Ring, chain: SendChain, cursor: int) -> Routine[tuple[tuple[str, int], ...]]:
+    """Copy each packet to its place, from `cursor` on (§3 step 6). Returns what to count."""
+    largest = adapter.limits.max_packet_bytes
+    capacity = ring.capacity
+    packets = octets = errors = discards = 0
+    for nbl in chain.nbls:
+        for packet in nbl.packets:
+            size = packet.size_bytes
+            if size > largest:
+                errors += 1
+                nbl.status = _INVALID_LENGTH
+                continue
+            yield StoreSize(ring, cursor, size)
+            yield CopyIn(ring, cursor + 4, packet.data, size)
+            if packet.data is None:
+                discards += 1
+                nbl.status = _FAILURE
+            else:
+                packets += 1
+                octets += size
+            cursor = wrap(cursor + stored_bytes(size), capacity)
+    return (
+        ("out_octets", octets),
+        ("out_unicast_octets", octets),
+        ("out_unicast_packets", packets),
+        ("out_errors", errors),
+        ("out_discards", discards),
+    )
+
+
+def _refuse(adapter: Adapter, chain: SendChain, status: int) -> Routine[None]:
+    """Refuse the whole chain; the transition lock is held shared on entry (§3, last paragraph)."""
+    for nbl in chain.nbls:
+        nbl.status = status
+    yield adapter.transition_lock.release_shared
+    inside = yield CompleteSend(adapter, chain)
+    if inside is not None:
+        yield from inside
+    yield Count(adapter.statistics, (("out_discards", len(chain.packets())),))

@@ -1,0 +1,143 @@
+"""The trace: what happened, in order, as fixed-width integer records; its canonical encoding and digest (design §3).
+
+A record is six signed 64-bit integers, little-endian: time_ns, thread, kind, subject, value, extra. What `subject`,
+`value` and `extra` mean is told by `FIELDS`. Threads and subjects are numbers that a ``NAME`` record (followed by the
+name's UTF-8 bytes) introduced before. So the stream, and its SHA-256, hold no host address, pointer or process id.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from array import array
+from collections.abc import Callable, Sequence
+from enum import IntEnum
+
+RECORD_LENGTH = 6
+"""Integers in one record."""
+
+_FLUSH_AT = RECORD_LENGTH * 2048
+
+
+class Kind(IntEnum):
+    """What a record tells."""
+
+    NAME = 0
+    STORE = 1
+    SET = 2
+    CLEAR = 3
+    WAIT = 4
+    WAKE = 5
+    REQUEST = 6
+    STATUS = 7
+    THREAD_START = 8
+    THREAD_END = 9
+    SEND = 10
+    COMPLETE = 11
+    RECEIVE = 12
+    RETURN = 13
+    LINK = 14
+    REGISTER = 15
+    UNREGISTER = 16
+    OPEN = 17
+    CLOSE = 18
+    PROCESS_START = 19
+    PROCESS_END = 20
+    COMMAND = 21
+    PAYLOAD = 22
+    ALERTED = 23
+
+
+FIELDS: dict[Kind, tuple[str, str, str]] = {
+    Kind.NAME: ("number", "length_bytes", ""),
+    Kind.STORE: ("word", "value", "old"),
+    Kind.SET: ("event", "was_set", ""),
+    Kind.CLEAR: ("event", "", ""),
+    Kind.WAIT: ("object", "objects", "deadline_ns"),
+    Kind.WAKE: ("object", "index", ""),
+    Kind.REQUEST: ("device", "code", "length_bytes"),
+    Kind.STATUS: ("device", "status", "information"),
+    Kind.THREAD_START: ("started", "priority", ""),
+    Kind.THREAD_END: ("ended", "exit_code", ""),
+    Kind.SEND: ("source", "packet", "length_bytes"),
+    Kind.COMPLETE: ("source", "packet", "status"),
+    Kind.RECEIVE: ("adapter", "packet", "length_bytes"),
+    Kind.RETURN: ("adapter", "packet", "status"),
+    Kind.LINK: ("adapter", "connected", ""),
+    Kind.REGISTER: ("adapter", "send_capacity_bytes", "receive_capacity_bytes"),
+    Kind.UNREGISTER: ("adapter", "", ""),
+    Kind.OPEN: ("device", "handle", "status"),
+    Kind.CLOSE: ("device", "handle", ""),
+    Kind.PROCESS_START: ("process", "", ""),
+    Kind.PROCESS_END: ("process", "exit_code", ""),
+    Kind.COMMAND: ("command", "exit_code", ""),
+    Kind.PAYLOAD: ("number", "length_bytes", ""),
+    Kind.ALERTED: ("process", "signal", ""),
+}
+"""The names of `subject`, `value` and `extra` of each kind; empty where a field is always 0."""
+
+Sink = Callable[[Sequence[int]], None]
+"""Takes whole records, flattened; the sequence is not kept by the caller."""
+
+
+class Trace:
+    """Collects records, hashes their canonical encoding, and hands them to sinks in batches.
+
+    `record` is the flattened buffer's `extend`: call it with one tuple of `RECORD_LENGTH` integers. It is on the hot
+    path, hence no method around it; `checkpoint` must be called now and then to keep the buffer small.
+    """
+
+    def __init__(self) -> None:
+        self._buffer: list[int] = []
+        self._hash = hashlib.sha256()
+        self._sinks: list[Sink] = []
+        self.names: list[str] = ["-"]
+        self.record: Callable[[tuple[int, int, int, int, int, int]], None] = self._buffer.extend
+        self.records_count = 0
+
+    def add_sink(self, sink: Sink) -> None:
+        """Have `sink` called with every batch of records from now on."""
+        self.flush()
+        self._sinks.append(sink)
+
+    def define(self, name: str, time_ns: int = 0) -> int:
+        """Give `name` a number and note it in the stream. Every call gives a new number; numbers start at 1."""
+        number = len(self.names)
+        self.names.append(name)
+        encoded = name.encode()
+        self.record((time_ns, 0, Kind.NAME, number, len(encoded), 0))
+        self._append_bytes(encoded)
+        return number
+
+    def payload(self, time_ns: int, number: int, payload: bytes) -> None:
+        """Note the SHA-256 of a payload that is seen for the first time, under its number."""
+        self.record((time_ns, 0, Kind.PAYLOAD, number, len(payload), 0))
+        self._append_bytes(hashlib.sha256(payload).digest())
+
+    def _append_bytes(self, data: bytes) -> None:
+        self.flush()
+        self._hash.update(data)
+
+    def checkpoint(self) -> None:
+        """Flush when the buffer has grown large."""
+        if len(self._buffer) >= _FLUSH_AT:
+            self.flush()
+
+    def flush(self) -> None:
+        """Hash and hand on what is buffered."""
+        buffer = self._buffer
+        if not buffer:
+            return
+        encoded = array("q", buffer)
+        if sys.byteorder == "big":
+            encoded.byteswap()
+        self._hash.update(encoded)
+        self.records_count += len(buffer) // RECORD_LENGTH
+        for sink in self._sinks:
+            sink(buffer)
+        buffer.clear()
+
+    def digest(self) -> str:
+        """The SHA-256 of the stream so far, in hexadecimal."""
+        self.flush()
+        return self._hash.hexdigest()

@@ -1,0 +1,1 @@
+"""wintunsim: a deterministic simulator and reference model of the Wintun kernel driver."""

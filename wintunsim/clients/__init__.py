@@ -1,0 +1,1 @@
+"""Running unchanged client code in a simulated Windows process."""

@@ -1,0 +1,1 @@
+"""A small simulated NT on simpy: threads, objects, handles, processes, costs."""

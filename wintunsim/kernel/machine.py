@@ -1,0 +1,461 @@
+"""The engine: simulated threads on greenlets, in virtual time, inside one simpy event (design §5).
+
+Every simulated thread is a greenlet. Ready threads stand in a small heap of (time, order, thread); the earliest
+one runs. `now` is the time of the running thread; it runs on, without leaving Python, until its time passes `horizon`,
+which is the earliest time at which anybody else is due: another thread, or a simpy event that is not ours. Ties: the
+running thread goes on; then the order in which threads became ready; simpy's own events before threads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Sequence
+from heapq import heappop, heappush
+from typing import Any, Protocol, TypeVar
+
+import greenlet
+import simpy
+
+from wintun_model.errors import ModelError
+from wintun_model.operations import Event
+from wintun_model.trace import Kind, Trace
+from wintunsim.kernel.costs import Costs
+from wintunsim.kernel.streams import Stream
+
+T = TypeVar("T")
+
+FOREVER = 1 << 62
+"""A time that never comes, in ns."""
+
+TIMED_OUT = -1
+"""What `Machine.wait` answers when its deadline came first."""
+
+
+class ThreadKilled(BaseException):
+    """Raised inside a thread that has been terminated, and by every kernel call it still makes."""
+
+
+class Waitable(Protocol):
+    """A kernel object that threads can wait for (spec win32 §3). `waiters` are the waiting threads, oldest first."""
+
+    name: str
+    number: int
+    waiters: list[Any]
+
+    def is_signalled(self, thread: object) -> bool:
+        """Whether a wait of `thread` would be satisfied now."""
+
+    def consume(self, thread: object) -> None:
+        """What a satisfied wait of `thread` does to the object."""
+
+
+class Environment(simpy.Environment):
+    """simpy's environment, which tells the machine of everything that is scheduled, and may be moved ahead by it."""
+
+    def __init__(self, machine: Machine) -> None:
+        super().__init__(0)
+        self.machine = machine
+
+    def schedule(
+        self,
+        event: simpy.Event,
+        priority: Any = simpy.events.NORMAL,
+        delay: float = 0,
+    ) -> None:
+        super().schedule(event, priority, delay)
+        due = int(self._now + delay)
+        self.machine.horizon = min(self.machine.horizon, due)
+
+    def next_time(self) -> int:
+        """When the next simpy event is due."""
+        return int(self._queue[0][0]) if self._queue else FOREVER
+
+    def advance_to(self, now: int) -> None:
+        """Follow the running thread's clock, so that simpy events made by it start from there."""
+        self._now = now
+
+
+class Thread:
+    """One simulated thread. `process` is None for the system's own threads."""
+
+    __slots__ = (
+        "ended",
+        "exception",
+        "exit_code",
+        "function",
+        "generation",
+        "greenlet",
+        "is_killed",
+        "is_started",
+        "last_error",
+        "local",
+        "name",
+        "number",
+        "priority",
+        "process",
+        "thread_id",
+        "wait_all",
+        "wait_objects",
+        "waiting_since_ns",
+        "wake_value",
+    )
+
+    def __init__(self, name: str, function: Callable[[], object], process: Any = None, priority: int = 8) -> None:
+        self.name = name
+        self.function = function
+        self.process = process
+        self.priority = priority
+        self.number = 0
+        self.thread_id = 0
+        self.greenlet: Any = None
+        self.generation = 0
+        self.wake_value: Any = None
+        self.wait_objects: tuple[Waitable, ...] = ()
+        self.wait_all = False
+        self.waiting_since_ns = 0
+        self.is_started = False
+        self.is_killed = False
+        self.exit_code = 0
+        self.exception: BaseException | None = None
+        self.last_error = 0
+        """The thread's last error, as `GetLastError` gives it."""
+        self.local: dict[Any, Any] = {}
+        """What layers above keep for each thread, by their own keys."""
+        self.ended = Event(f"{name} ended", manual_reset=True)
+
+    def __repr__(self) -> str:
+        return f"Thread({self.name})"
+
+
+class Machine:
+    """A simulated computer: its clock, its threads, its waits. Everything runs in the host thread that calls `run`."""
+
+    def __init__(self, seed: int = 0, costs: Costs | None = None) -> None:
+        self.seed = seed
+        self.costs = costs or Costs()
+        self.now = 0
+        """The running thread's virtual time in ns."""
+        self.horizon = FOREVER
+        """The running thread must give way before acting later than this."""
+        self.environment = Environment(self)
+        self.trace = Trace()
+        self.current: Thread | None = None
+        self.threads: list[Thread] = []
+        """Threads that have not ended, in the order of their start."""
+        self._streams: dict[str, Stream] = {}
+        self.tick_phase_ns = self.stream("kernel.tick").below(self.costs.timer_tick_ns)
+        self._ready: list[tuple[int, int, Thread, int]] = []
+        self._order = 0
+        self._hub: Any = greenlet.getcurrent()
+        self._pump_due = FOREVER
+
+    # -- randomness and clocks --------------------------------------------------------------------------------------
+
+    def stream(self, name: str) -> Stream:
+        """The machine's stream of randomness of that name; the same one every time."""
+        if name not in self._streams:
+            self._streams[name] = Stream(self.seed, name)
+        return self._streams[name]
+
+    def tick_after(self, time_ns: int) -> int:
+        """The first system timer tick at or after `time_ns` (spec win32 §3)."""
+        period = self.costs.timer_tick_ns
+        return time_ns + (self.tick_phase_ns - time_ns) % period
+
+    # -- threads ----------------------------------------------------------------------------------------------------
+
+    def start_thread(
+        self,
+        name: str,
+        function: Callable[[], object],
+        *,
+        process: Any = None,
+        priority: int = 8,
+        delay_ns: int = 0,
+    ) -> Thread:
+        """Start a thread that calls `function`, `delay_ns` from now."""
+        thread = Thread(name, function, process, priority)
+        thread.number = self.trace.define(name, self.now)
+        thread.greenlet = greenlet.greenlet(self._thread_main, self._hub)
+        self.threads.append(thread)
+        self.trace.record((self.now, self._current_number(), Kind.THREAD_START, thread.number, priority, 0))
+        self.make_ready(thread, self.time() + delay_ns)
+        return thread
+
+    def _thread_main(self, _first: object = None) -> None:
+        thread = self.current
+        assert thread is not None
+        thread.is_started = True
+        try:
+            thread.function()
+        except ThreadKilled:
+            pass
+        except BaseException as error:
+            thread.exception = error
+            raise
+        finally:
+            self._end(thread)
+
+    def _end(self, thread: Thread) -> None:
+        thread.generation += 1
+        if thread in self.threads:
+            self.threads.remove(thread)
+        self.trace.record((self.time(), thread.number, Kind.THREAD_END, thread.number, thread.exit_code, 0))
+        self._forget_wait(thread)
+        self.current = None
+        thread.ended.signalled = True
+        self.signalled(thread.ended)
+
+    def kill(self, thread: Thread) -> None:
+        """Terminate a thread: it gets `ThreadKilled` where it stands, and time stands still while it unwinds.
+
+        A thread that will not unwind (it catches everything, again and again) is abandoned after some tries.
+        """
+        if thread.is_killed or thread.ended.signalled:
+            return
+        thread.is_killed = True
+        thread.generation += 1
+        self._forget_wait(thread)
+        if not thread.is_started or thread.greenlet.dead:
+            self._end(thread)
+            return
+        if thread is self.current:
+            raise ThreadKilled
+        caller, now, horizon = self.current, self.now, self.horizon
+        for _ in range(100):
+            if thread.greenlet.dead:
+                break
+            self.current = thread
+            thread.greenlet.parent = greenlet.getcurrent()
+            thread.greenlet.throw(ThreadKilled)
+        else:
+            _abandoned.append(thread.greenlet)
+            self._end(thread)
+        self.current, self.now, self.horizon = caller, now, min(horizon, self._next_due())
+
+    # -- scheduling -------------------------------------------------------------------------------------------------
+
+    def time(self) -> int:
+        """Virtual time in ns, from anywhere: inside a thread, or in a simpy process."""
+        return self.now if self.current is not None else int(self.environment.now)
+
+    def _current_number(self) -> int:
+        return self.current.number if self.current is not None else 0
+
+    def make_ready(self, thread: Thread, time_ns: int, value: Any = None) -> None:
+        """Let a blocked thread go on at `time_ns` with `value` as the result of its `block`."""
+        thread.generation += 1
+        thread.wake_value = value
+        self._push(thread, time_ns)
+
+    def _push(self, thread: Thread, time_ns: int) -> None:
+        self._order += 1
+        heappush(self._ready, (time_ns, self._order, thread, thread.generation))
+        self.horizon = min(self.horizon, time_ns)
+        if self.current is None and time_ns < self._pump_due:
+            self._schedule_pump(time_ns)
+
+    def spend(self, cost_ns: int) -> None:
+        """Let `cost_ns` pass for the running thread; others run meanwhile, if they are due."""
+        self.now += cost_ns
+        if self.now > self.horizon:
+            self.give_way()
+
+    def give_way(self) -> None:
+        """Let everybody run who is due before `now`, the running thread's time."""
+        thread = self.current
+        if thread is None or thread.is_killed:
+            self._refuse()
+        assert thread is not None
+        thread.generation += 1
+        self._push(thread, self.now)
+        self._switch(thread)
+
+    def block(self, deadline_ns: int = FOREVER) -> Any:
+        """Block the running thread until `make_ready`, or until `deadline_ns`, which gives `TIMED_OUT`."""
+        thread = self.current
+        if thread is None or thread.is_killed:
+            self._refuse()
+        assert thread is not None
+        thread.generation += 1
+        thread.wake_value = TIMED_OUT
+        if deadline_ns < FOREVER:
+            self._push(thread, max(deadline_ns, self.now))
+        self._switch(thread)
+        return thread.wake_value
+
+    def _refuse(self) -> None:
+        if self.current is None:
+            raise ModelError("only a simulated thread can wait or let time pass")
+        raise ThreadKilled
+
+    def _switch(self, thread: Thread) -> None:
+        """Leave `thread` for whoever is due next; comes back when it is its turn again."""
+        following = self._next_thread()
+        if following is not thread:
+            (self._hub if following is None else following.greenlet).switch()
+        if thread.is_killed:
+            raise ThreadKilled
+
+    def _next_thread(self) -> Thread | None:
+        """Take the next thread from the heap and make it the current one; None when a simpy event comes first."""
+        ready = self._ready
+        while ready:
+            time_ns, _, thread, generation = ready[0]
+            if generation != thread.generation:
+                heappop(ready)
+                continue
+            foreign = self.environment.next_time()
+            if time_ns >= foreign:
+                break
+            heappop(ready)
+            thread.generation += 1
+            self.current = thread
+            self.now = time_ns
+            self.environment.advance_to(time_ns)
+            self.horizon = min(foreign, ready[0][0]) if ready else foreign
+            return thread
+        self.current = None
+        return None
+
+    def _next_due(self) -> int:
+        foreign = self.environment.next_time()
+        return min(foreign, self._ready[0][0]) if self._ready else foreign
+
+    def _schedule_pump(self, time_ns: int) -> None:
+        self._pump_due = time_ns
+        pump = simpy.Event(self.environment)
+        pump._ok = True
+        pump._value = None
+        assert pump.callbacks is not None
+        pump.callbacks.append(self._pump)
+        self.environment.schedule(pump, delay=time_ns - int(self.environment.now))
+
+    def _pump(self, _event: object) -> None:
+        """The one simpy event: run threads until a foreign event is due."""
+        self._pump_due = FOREVER
+        while (thread := self._next_thread()) is not None:
+            thread.greenlet.switch()
+            self.current = None
+            self.trace.checkpoint()
+        if self._ready:
+            self._schedule_pump(self._ready[0][0])
+
+    # -- waits ------------------------------------------------------------------------------------------------------
+
+    def wait(self, objects: Sequence[Waitable], *, wait_all: bool = False, deadline_ns: int = FOREVER) -> int:
+        """Wait for any of `objects` (the lowest index wins) or, atomically, for all of them (spec win32 §3).
+
+        The answer is the index (0 for wait-all) or `TIMED_OUT`. A deadline that is not in the future polls. Ends of
+        timeouts are the caller's to put on a timer tick.
+        """
+        thread = self.current
+        if thread is None or thread.is_killed:
+            self._refuse()
+        assert thread is not None
+        index = self._try_satisfy(thread, objects, wait_all)
+        if index is not None:
+            self._record_wake(thread, objects, index)
+            return index
+        if deadline_ns <= self.now:
+            return TIMED_OUT
+        thread.wait_objects = tuple(objects)
+        thread.wait_all = wait_all
+        thread.waiting_since_ns = self.now
+        for item in objects:
+            item.waiters.append(thread)
+        deadline_trace = deadline_ns if deadline_ns < FOREVER else -1
+        number = self._number_of(objects[0])
+        self.trace.record((self.now, thread.number, Kind.WAIT, number, len(objects), deadline_trace))
+        index = int(self.block(deadline_ns))
+        if index == TIMED_OUT:
+            self._forget_wait(thread)
+            self.trace.record((self.now, thread.number, Kind.WAKE, 0, TIMED_OUT, 0))
+        else:
+            self._record_wake(thread, objects, index)
+        return index
+
+    def _record_wake(self, thread: Thread, objects: Sequence[Waitable], index: int) -> None:
+        self.trace.record((self.now, thread.number, Kind.WAKE, self._number_of(objects[index]), index, 0))
+
+    def _number_of(self, item: Any) -> int:
+        """The trace number of an object, given to it when it is first seen."""
+        if not item.number:
+            item.number = self.trace.define(item.name, self.time())
+        return int(item.number)
+
+    @staticmethod
+    def _try_satisfy(thread: Thread, objects: Sequence[Waitable], wait_all: bool) -> int | None:
+        if wait_all:
+            if all(item.is_signalled(thread) for item in objects):
+                for item in objects:
+                    item.consume(thread)
+                return 0
+            return None
+        for index, item in enumerate(objects):
+            if item.is_signalled(thread):
+                item.consume(thread)
+                return index
+        return None
+
+    def signalled(self, item: Waitable) -> None:
+        """`item` may satisfy waits now: wake those whose wait it does, first come first served."""
+        if not item.waiters:
+            return
+        for thread in list(item.waiters):
+            index = self._try_satisfy(thread, thread.wait_objects, thread.wait_all)
+            if index is not None:
+                self._forget_wait(thread)
+                self.make_ready(thread, self.time() + self.costs.wake_ns, index)
+
+    @staticmethod
+    def _forget_wait(thread: Thread) -> None:
+        for item in thread.wait_objects:
+            while thread in item.waiters:
+                item.waiters.remove(thread)
+        thread.wait_objects = ()
+
+    def set_event(self, event: Event) -> None:
+        """Set an event and wake whom it wakes; no cost of its own."""
+        number = event.number or self._number_of(event)
+        self.trace.record((self.time(), self._current_number(), Kind.SET, number, int(event.signalled), 0))
+        if not event.signalled:
+            event.signalled = True
+            if event.waiters:
+                self.signalled(event)
+
+    def clear_event(self, event: Event) -> None:
+        """Clear an event; no cost of its own."""
+        if event.signalled:
+            number = event.number or self._number_of(event)
+            self.trace.record((self.time(), self._current_number(), Kind.CLEAR, number, 0, 0))
+            event.signalled = False
+
+    # -- simpy's side -----------------------------------------------------------------------------------------------
+
+    def start_process(self, generator: Generator[simpy.Event, Any, Any]) -> simpy.Process:
+        """Start a simpy process for something that is not a thread: a traffic source, a timer, the network."""
+        return self.environment.process(generator)
+
+    def call_at(self, time_ns: int, function: Callable[[], object]) -> None:
+        """Call `function` at `time_ns`, outside of any thread."""
+        event = self.environment.timeout(max(0, time_ns - self.time()))
+        assert event.callbacks is not None
+
+        def call(_event: object) -> None:
+            function()
+
+        event.callbacks.append(call)
+
+    def run(self, until_ns: int = FOREVER) -> bool:
+        """Run until nothing can happen any more or `until_ns` has come. Answers whether anything is left to do."""
+        step, environment = self.environment.step, self.environment
+        self._hub = greenlet.getcurrent()
+        for thread in self.threads:
+            thread.greenlet.parent = self._hub
+        while (due := environment.next_time()) <= until_ns and due < FOREVER:
+            step()
+        self.trace.flush()
+        return environment.next_time() < FOREVER
+
+
+_abandoned: list[Any] = []

@@ -1,0 +1,1 @@
+"""The event trace, its digest, and what is exported from it."""
