@@ -82,8 +82,9 @@ def load_capture(path: str | PathLike[str]) -> Capture:
     path = Path(path)
     try:
         content = path.read_bytes()
-    except OSError as error:
-        raise UsageError(f"the capture {path} cannot be read: {error.strerror or error}") from None
+    except (OSError, ValueError) as error:  # ValueError: a name that no file can have
+        reason = (error.strerror if isinstance(error, OSError) else None) or error
+        raise UsageError(f"the capture {path} cannot be read: {reason}") from None
     try:
         return _sort_out(_records(content))
     except _Bad as reason:
