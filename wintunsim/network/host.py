@@ -14,6 +14,7 @@ from wintunsim.network.packets import (
     ICMP,
     ICMPV6,
     PACKET_MAX_BYTES,
+    TCP,
     UDP,
     Address,
     IpPacket,
@@ -82,7 +83,9 @@ class AnsweringHost:
             if protocol == UDP and packet[0] == 0x45 and not packet[6] & 0x3F and not packet[7]:
                 return packet[22:24] == b"\0\x07"
             return protocol in (ICMP, UDP)
-        return version == 6
+        if version != 6 or len(packet) < 40 or packet[6] == TCP:
+            return False
+        return packet[6] != UDP or packet[42:44] == b"\0\x07"
 
     def _can_answer(self, ip: IpPacket) -> bool:
         if self._addresses is not None and ip.destination not in self._addresses:
