@@ -186,7 +186,8 @@ def _hold_array(candidate: Any, address: int, end: int, depth: int) -> Owner | N
 
 def _hold_ctypes(candidate: Any, address: int, end: int, depth: int) -> Owner | None:
     start = ctypes.addressof(candidate)
-    if not (start <= address and end <= start + ctypes.sizeof(candidate)):
+    # The size of the type: CPython 3.13 asks the instance for its __class__, which is the client's code.
+    if not (start <= address and end <= start + ctypes.sizeof(type(candidate))):
         return None
     slots = _CDATA.__dict__
     if slots["_b_needsfree_"].__get__(candidate):
