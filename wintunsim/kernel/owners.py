@@ -53,7 +53,7 @@ def find_owner(address: int, size: int, frames: Iterable[FrameType | None] = ())
     Known are ctypes instances (also on another object's buffer), ``bytearray``, ``mmap.mmap``, ``array.array`` and
     numpy arrays, but not the client's subclasses of the last four. `frames`: the innermost frame of each client thread;
     the callers of each are looked at too. What only a C extension holds is not found. `size` in bytes. With 200 000
-    objects alive it takes some 100 ms to find nothing.
+    objects alive it takes 100 to 200 ms to find nothing, well under 1 ms to find a local.
     """
     end = address + size
     if address <= 0 or size <= 0:
@@ -73,13 +73,15 @@ def _among(objects: list[object], address: int, end: int) -> Owner | None:
     """Look through objects and through the containers among them that the collector does not track."""
     leaves = {id(kind) for kind in (*_ARRAYS, *_EXPORTERS, memoryview, *_with_subclasses(_CDATA))}
     containers = {id(kind) for kind in _CONTAINERS}
+    either = leaves | containers
     for _ in range(_DEEPEST):
-        owner = _first(_of_kinds(objects, leaves), address, end)
-        if owner is not None or not objects:
+        found = _of_kinds(objects, either)
+        owner = _first(_of_kinds(found, leaves), address, end)
+        if owner is not None or not found:
             return owner
-        inner = list(filterfalse(gc.is_tracked, _of_kinds(objects, containers)))
+        inner = list(filterfalse(gc.is_tracked, _of_kinds(found, containers)))
         # One each: constants are shared by thousands of holders.
-        objects = gc.get_referents(*dict(zip(map(id, inner), inner, strict=True)).values()) if inner else []
+        objects = gc.get_referents(*dict(zip(map(id, inner), inner, strict=True)).values())
     return None
 
 
