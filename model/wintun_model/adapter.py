@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 
 from wintun_model.abi import RING_HEADER_BYTES, WINTUN_LIMITS, Limits
+from wintun_model.effects import check_inside
 from wintun_model.errors import ModelError
 from wintun_model.operations import ActiveList, Entry, Event, Lock, Pages, ThreadHandle, Variable, Word
 from wintun_model.revision import DEFAULT_REVISION, REVISIONS, Revision
@@ -91,7 +92,11 @@ class ReceiveNbl(Entry):
         self.status = int(NdisStatus.NDIS_STATUS_SUCCESS)
 
     def peek(self) -> bytes:
-        """The packet's bytes as they stand in the ring now: what a stack reads that holds the NBL."""
+        """The packet's bytes as they stand in the ring now: what a stack reads that holds the NBL.
+
+        Raises `ClientFault` when they go on past the ring (spec driver §1).
+        """
+        check_inside(self.ring, self.offset, self.size_bytes)
         return bytes(self.ring.data[self.offset : self.offset + self.size_bytes])
 
 

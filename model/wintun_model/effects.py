@@ -16,7 +16,8 @@ _SIZE = struct.Struct("<I")
 _MASK32 = 0xFFFFFFFF
 
 
-def _check_inside(memory: op.PacketMemory, offset: int, size: int) -> None:
+def check_inside(memory: op.PacketMemory, offset: int, size: int) -> None:
+    """Raise `ClientFault` unless `size` bytes at `offset` of the data area lie inside the ring."""
     # Only an unaligned start offset, which the driver does not refuse, gets here with bytes past the ring (§1).
     if offset + size > len(memory.data):
         excess = offset + size - len(memory.data)
@@ -37,29 +38,29 @@ def store(operation: op.Store) -> None:
 
 
 def load_size(operation: op.LoadSize) -> int:
-    _check_inside(operation.memory, operation.offset, 4)
+    check_inside(operation.memory, operation.offset, 4)
     return int(_SIZE.unpack_from(operation.memory.data, operation.offset)[0])
 
 
 def store_size(operation: op.StoreSize) -> None:
-    _check_inside(operation.memory, operation.offset, 4)
+    check_inside(operation.memory, operation.offset, 4)
     _SIZE.pack_into(operation.memory.data, operation.offset, operation.value & _MASK32)
 
 
 def load_byte(operation: op.LoadByte) -> int:
-    _check_inside(operation.memory, operation.offset, 1)
+    check_inside(operation.memory, operation.offset, 1)
     return operation.memory.data[operation.offset]
 
 
 def copy_in(operation: op.CopyIn) -> None:
     offset, size = operation.offset, operation.size
-    _check_inside(operation.memory, offset, size)
+    check_inside(operation.memory, offset, size)
     data = operation.data
     operation.memory.data[offset : offset + size] = bytes(size) if data is None else data[:size]
 
 
 def copy_out(operation: op.CopyOut) -> bytes:
-    _check_inside(operation.memory, operation.offset, operation.size)
+    check_inside(operation.memory, operation.offset, operation.size)
     return bytes(operation.memory.data[operation.offset : operation.offset + operation.size])
 
 

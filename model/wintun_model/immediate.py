@@ -232,12 +232,16 @@ class ImmediateExecutor:
             raise ModelError(f"{operation.lock.name} is released but not held")
         operation.lock.exclusive = None
 
-    @staticmethod
-    def _acquire_shared(operation: op.AcquireShared) -> Any:
-        if operation.lock.exclusive is not None:
+    def _acquire_shared(self, operation: op.AcquireShared) -> Any:
+        if operation.lock.exclusive is not None or self._has_waiting_writer(operation.lock):
             return _BLOCKED
         operation.lock.shared += 1
         return None
+
+    def _has_waiting_writer(self, lock: op.Lock) -> bool:
+        """A waiting writer keeps new readers out (spec driver §7.1)."""
+        waits = (thread.blocked_on for thread in self.threads)
+        return any(isinstance(wait, op.Acquire) and wait.lock is lock for wait in waits)
 
     @staticmethod
     def _release_shared(operation: op.ReleaseShared) -> None:
