@@ -8,14 +8,17 @@ from typing import Any
 SYNCHRONIZE = 0x00100000
 EVENT_MODIFY_STATE = 0x0002
 EVENT_ALL_ACCESS = 0x001F0003
+HANDLE_FLAG_INHERIT = 1
+HANDLE_FLAG_PROTECT_FROM_CLOSE = 2
 
 
 @dataclass(slots=True)
 class Handle:
-    """What a handle value stands for: an object and the access rights granted to the handle."""
+    """What a handle value stands for: an object and the access rights granted to the handle; `flags` of the two above."""
 
     target: Any
     access: int
+    flags: int = 0
 
 
 class HandleTable:
@@ -38,7 +41,7 @@ class HandleTable:
         return value
 
     def get(self, value: int) -> Handle | None:
-        """The entry of a handle value; None for a value that names nothing. The two low bits are ignored, as on Windows."""
+        """The entry of a handle value; None for a value that names nothing. The two low bits do not count."""
         return self._entries.get(value & ~3)
 
     def remove(self, value: int) -> Any | None:

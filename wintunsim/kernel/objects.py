@@ -52,22 +52,30 @@ class EventObject(Event):
 
 
 class Mutex(KernelObject):
-    """A mutex: owned by a thread, any number of times; abandoned when that thread ends."""
+    """A mutex: owned by a thread, any number of times; abandoned when that thread ends.
+
+    `is_abandoned` stays set until the next owner has been told (spec win32 §3, WAIT_ABANDONED).
+    """
 
     type_name = "Mutant"
 
-    def __init__(self, name: str, owner: Thread | None = None) -> None:
+    def __init__(self, machine: Machine, name: str, owner: Thread | None = None) -> None:
         super().__init__(name)
-        self.owner = owner
-        self.depth = 1 if owner is not None else 0
+        self.machine = machine
+        self.owner: Thread | None = None
+        self.depth = 0
         self.is_abandoned = False
+        if owner is not None:
+            self.consume(owner)
 
     def is_signalled(self, thread: object) -> bool:
         return self.owner is None or self.owner is thread
 
     def consume(self, thread: object) -> None:
         assert isinstance(thread, Thread)
-        self.owner = thread
+        if self.owner is None:
+            self.owner = thread
+            thread.ended.waiters.append(_Abandonment(self))
         self.depth += 1
 
     def release(self, thread: Thread) -> bool:
@@ -77,7 +85,27 @@ class Mutex(KernelObject):
         self.depth -= 1
         if not self.depth:
             self.owner = None
+            waiters = thread.ended.waiters
+            waiters[:] = [item for item in waiters if not (isinstance(item, _Abandonment) and item.mutex is self)]
         return True
+
+
+class _Abandonment:
+    """Stands among those who wait for a thread's end, for a mutex that the thread owns."""
+
+    wait_all = False
+    waiting_for = ""
+
+    def __init__(self, mutex: Mutex) -> None:
+        self.mutex = mutex
+        self.wait_objects = (self,)
+
+    def is_signalled(self, thread: object) -> bool:
+        """The owner has ended: pass the mutex on. The machine, which asks, has nobody to wake for this."""
+        mutex = self.mutex
+        mutex.owner, mutex.depth, mutex.is_abandoned = None, 0, True
+        mutex.machine.signalled(mutex)
+        return False
 
 
 class Semaphore(KernelObject):
