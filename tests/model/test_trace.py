@@ -1,0 +1,111 @@
+"""The trace's canonical encoding and digest (design §3)."""
+
+import hashlib
+import struct
+
+import pytest
+
+from wintun_model.trace import FIELDS, RECORD_LENGTH, Kind, Trace
+
+
+def encoded(*records):
+    return b"".join(struct.pack("<6q", *record) for record in records)
+
+
+def test_the_digest_of_nothing():
+    assert Trace().digest() == hashlib.sha256(b"").hexdigest()
+
+
+def test_the_canonical_encoding_is_six_little_endian_integers_a_record():
+    trace = Trace()
+    records = [(0, 1, Kind.STORE, 2, 0xFFFFFFFF, 0), (2**62, 1, Kind.WAIT, 3, 2, -1)]
+    for record in records:
+        trace.record(record)
+    assert trace.digest() == hashlib.sha256(encoded(*records)).hexdigest()
+    assert trace.records_count == 2
+
+
+def test_names_are_numbered_in_order_and_stand_in_the_stream():
+    trace = Trace()
+    assert [trace.define("send.Tail"), trace.define("Häuschen", 7)] == [1, 2]
+    assert trace.names == ["-", "send.Tail", "Häuschen"]
+    expected = encoded((0, 0, 0, 1, 9, 0)) + b"send.Tail" + encoded((7, 0, 0, 2, 9, 0)) + "Häuschen".encode()
+    assert trace.digest() == hashlib.sha256(expected).hexdigest()
+
+
+def test_a_payload_is_noted_by_its_hash():
+    trace = Trace()
+    trace.payload(5, 3, b"packet")
+    expected = encoded((5, 0, Kind.PAYLOAD, 3, 6, 0)) + hashlib.sha256(b"packet").digest()
+    assert trace.digest() == hashlib.sha256(expected).hexdigest()
+
+
+def test_sinks_get_every_record_from_then_on_in_batches():
+    trace, seen = Trace(), []
+    trace.record((0, 0, Kind.SET, 1, 0, 0))
+    trace.add_sink(lambda records: seen.extend(list(records)))
+    trace.record((1, 0, Kind.SET, 1, 0, 0))
+    trace.record((2, 0, Kind.CLEAR, 1, 0, 0))
+    assert seen == []
+    trace.flush()
+    assert seen == [1, 0, Kind.SET, 1, 0, 0, 2, 0, Kind.CLEAR, 1, 0, 0]
+    trace.flush()
+    assert len(seen) == 2 * RECORD_LENGTH
+
+
+def test_sinks_and_batches_do_not_change_the_digest():
+    plain, batched = Trace(), Trace()
+    batched.add_sink(lambda records: None)
+    for number in range(3000):
+        plain.record((number, 0, Kind.SEND, 1, number, 20))
+        batched.record((number, 0, Kind.SEND, 1, number, 20))
+        batched.checkpoint()
+    assert batched.records_count > 0
+    assert plain.records_count == 0
+    assert plain.digest() == batched.digest()
+    assert plain.records_count == batched.records_count == 3000
+
+
+@pytest.mark.parametrize("index", range(RECORD_LENGTH))
+def test_every_field_counts(index):
+    trace, other = Trace(), Trace()
+    record = [1, 2, Kind.STORE, 4, 5, 6]
+    trace.record(tuple(record))
+    record[index] += 1
+    other.record(tuple(record))
+    assert trace.digest() != other.digest()
+
+
+def test_on_a_big_endian_machine_the_encoding_is_the_same(monkeypatch):
+    class BigEndianArray:
+        """An `array.array` as such a machine has it: its bytes are the other way round."""
+
+        def __init__(self, code, values):
+            self.order, self.values = ">", values
+
+        def byteswap(self):
+            self.order = "<"
+
+        def to_bytes(self):
+            return struct.pack(f"{self.order}{len(self.values)}q", *self.values)
+
+    class Hash:
+        def __init__(self):
+            self.data = b""
+
+        def update(self, array):
+            self.data += array.to_bytes()
+
+    monkeypatch.setattr("wintun_model.trace.array", BigEndianArray)
+    monkeypatch.setattr("wintun_model.trace.sys.byteorder", "big")
+    monkeypatch.setattr("wintun_model.trace.hashlib.sha256", Hash)
+    trace = Trace()
+    trace.record((1, 2, 3, 4, 5, -6))
+    trace.flush()
+    assert trace._hash.data == encoded((1, 2, 3, 4, 5, -6))
+
+
+def test_every_kind_has_names_for_its_fields_and_a_number_of_its_own():
+    assert set(FIELDS) == set(Kind)
+    assert [kind.value for kind in Kind] == list(range(len(Kind)))
+    assert all(len(names) == 3 and names[0] for names in FIELDS.values())
