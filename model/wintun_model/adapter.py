@@ -110,6 +110,8 @@ class Ring:
         if len(view) != ring_bytes_of(capacity, limits):
             raise ModelError(f"the {name} ring's memory has {len(view)} bytes, its capacity needs another size")
         words = view[:RING_HEADER_BYTES].cast("I")
+        data = view[RING_HEADER_BYTES:]
+        pages.views.extend((words, data))
         self.name = name
         self.pages = pages
         self.capacity = capacity
@@ -117,7 +119,7 @@ class Ring:
         self.head = Word(words, 0, f"{name}.Head")
         self.tail = Word(words, 1, f"{name}.Tail")
         self.alertable = Word(words, 2, f"{name}.Alertable")
-        self.data = view[RING_HEADER_BYTES:]
+        self.data = data
 
 
 @dataclass(slots=True)

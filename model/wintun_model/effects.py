@@ -103,6 +103,14 @@ def lock_pages(operation: op.LockPages) -> op.Pages | None:
     return operation.caller.lock_pages(operation.address, operation.size)
 
 
+def unlock_pages(operation: op.UnlockPages) -> None:
+    pages = operation.pages
+    for view in pages.views:
+        view.release()
+    pages.views.clear()
+    pages.unlock()
+
+
 def count(operation: op.Count) -> None:
     statistics = operation.statistics
     for name, amount in operation.amounts:
@@ -131,6 +139,7 @@ EFFECTS: dict[type[op.Operation], Callable[[Any], Any]] = {
     op.IsSet: is_set,
     op.ReferenceEvent: reference_event,
     op.LockPages: lock_pages,
+    op.UnlockPages: unlock_pages,
     op.Count: count,
 }
 """What an operation of each class does; the result is what is sent back."""

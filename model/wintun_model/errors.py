@@ -7,3 +7,7 @@ class ModelError(Exception):
 
 class ClientFault(Exception):
     """The client did what would crash it, or the machine, on Windows. The message says what and where."""
+
+
+class DriverFault(Exception):
+    """The driver did what corrupts or crashes the machine on Windows: one of its bugs (spec driver §10) has struck."""

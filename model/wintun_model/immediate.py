@@ -103,7 +103,6 @@ class ImmediateExecutor:
             op.Free: lambda operation: None,
             op.Dereference: lambda operation: None,
             op.MapPages: lambda operation: not self.fails("map"),
-            op.UnlockPages: lambda operation: None,
             op.CompleteSend: lambda operation: self.ndis.complete_send(operation.adapter, operation.chain),
             op.IndicateReceive: lambda operation: self.ndis.indicate_receive(operation.adapter, operation.nbl),
             op.IndicateLink: lambda operation: self.ndis.indicate_link(operation.adapter, operation.connected),
@@ -286,3 +285,10 @@ class SimplePages:
 
     def __init__(self, view: memoryview) -> None:
         self.view = view
+        self.views: list[memoryview] = []
+        self.is_locked = True
+
+    def unlock(self) -> None:
+        """Give the pages back."""
+        self.is_locked = False
+        self.view.release()

@@ -9,7 +9,7 @@ without arguments that vary are made once, by their noun (``yield lock.acquire``
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import Any, Generic, Protocol, TypeVar
 
 T = TypeVar("T")
@@ -39,15 +39,17 @@ class Word:
     """A 32-bit word in memory that the client and the driver share: `cells[index]`, read as unsigned.
 
     `name` is for people and traces (``send.Tail``); `number` is the word's number in the trace, 0 before it has one.
+    `observer` is told the old and the new value of every store by an executor that lets people watch.
     """
 
-    __slots__ = ("cells", "index", "load", "name", "number")
+    __slots__ = ("cells", "index", "load", "name", "number", "observer")
 
     def __init__(self, cells: Cells, index: int, name: str) -> None:
         self.cells = cells
         self.index = index
         self.name = name
         self.number = 0
+        self.observer: Callable[[int, int], None] | None = None
         self.load = Load(self)
 
     def __repr__(self) -> str:
@@ -145,11 +147,13 @@ class CopyOut(Operation):
 class Variable(Generic[T]):
     """A variable of the driver (or of the session layer) that several threads read or write."""
 
-    __slots__ = ("get", "name", "value")
+    __slots__ = ("get", "name", "observer", "value")
 
     def __init__(self, name: str, value: T) -> None:
         self.name = name
         self.value = value
+        self.observer: Callable[[T], None] | None = None
+        """Told of every new value by an executor that lets people watch; nothing of the semantics."""
         self.get = Get(self)
 
     def __repr__(self) -> str:
@@ -420,10 +424,20 @@ class StartThread(Operation):
 
 
 class Pages(Protocol):
-    """Client pages locked down by `LockPages`."""
+    """Client pages locked down by `LockPages`.
+
+    `views` are all the views of them that are in use; they are released when the pages are unlocked, so that a later
+    access is an error here and not a wild pointer.
+    """
 
     @property
     def view(self) -> memoryview: ...
+
+    @property
+    def views(self) -> list[memoryview]: ...
+
+    def unlock(self) -> None:
+        """Give the pages back to their process."""
 
 
 class Caller(Protocol):

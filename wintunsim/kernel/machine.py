@@ -16,7 +16,7 @@ import greenlet
 import simpy
 
 from wintun_model.errors import ModelError
-from wintun_model.operations import Event
+from wintun_model.operations import Event, Lock
 from wintun_model.trace import Kind, Trace
 from wintunsim.kernel.costs import Costs
 from wintunsim.kernel.streams import Stream
@@ -66,8 +66,14 @@ class Environment(simpy.Environment):
         self.machine.horizon = min(self.machine.horizon, due)
 
     def next_time(self) -> int:
-        """When the next simpy event is due."""
-        return int(self._queue[0][0]) if self._queue else FOREVER
+        """When the next simpy event is due, or when the run is over."""
+        limit = self.machine.limit
+        queue = self._queue
+        return min(int(queue[0][0]), limit) if queue else limit
+
+    def has_events(self) -> bool:
+        """Whether anything is left to happen."""
+        return bool(self._queue)
 
     def advance_to(self, now: int) -> None:
         """Follow the running thread's clock, so that simpy events made by it start from there."""
@@ -84,8 +90,11 @@ class Thread:
         "function",
         "generation",
         "greenlet",
+        "interruption",
+        "is_doomed",
         "is_killed",
         "is_started",
+        "kernel_depth",
         "last_error",
         "local",
         "name",
@@ -95,7 +104,9 @@ class Thread:
         "thread_id",
         "wait_all",
         "wait_objects",
+        "waiting_for",
         "waiting_since_ns",
+        "wake_ns",
         "wake_value",
     )
 
@@ -111,9 +122,19 @@ class Thread:
         self.wake_value: Any = None
         self.wait_objects: tuple[Waitable, ...] = ()
         self.wait_all = False
+        self.waiting_for = ""
+        """What a blocked thread waits for, in words; empty while it is ready."""
+        self.wake_ns: int | None = None
+        """What waking it costs, where that is not the usual cost."""
         self.waiting_since_ns = 0
         self.is_started = False
         self.is_killed = False
+        self.interruption: BaseException | None = None
+        """What is to be raised in the thread when it runs next."""
+        self.is_doomed = False
+        """Terminated, but in the kernel: it ends when it leaves it."""
+        self.kernel_depth = 0
+        """How many requests the thread is in."""
         self.exit_code = 0
         self.exception: BaseException | None = None
         self.last_error = 0
@@ -136,6 +157,8 @@ class Machine:
         """The running thread's virtual time in ns."""
         self.horizon = FOREVER
         """The running thread must give way before acting later than this."""
+        self.limit = FOREVER
+        """Nothing happens at this time or later: the end of this run."""
         self.environment = Environment(self)
         self.trace = Trace()
         self.current: Thread | None = None
@@ -208,9 +231,13 @@ class Machine:
     def kill(self, thread: Thread) -> None:
         """Terminate a thread: it gets `ThreadKilled` where it stands, and time stands still while it unwinds.
 
-        A thread that will not unwind (it catches everything, again and again) is abandoned after some tries.
+        A thread that is in the kernel ends when its request does. A thread that will not unwind (it catches
+        everything, again and again) is abandoned after some tries.
         """
         if thread.is_killed or thread.ended.signalled:
+            return
+        if thread.kernel_depth:
+            thread.is_doomed = True
             return
         thread.is_killed = True
         thread.generation += 1
@@ -219,18 +246,28 @@ class Machine:
             self._end(thread)
             return
         if thread is self.current:
+            self.horizon = -1  # whatever lets time pass raises ThreadKilled again
             raise ThreadKilled
         caller, now, horizon = self.current, self.now, self.horizon
         for _ in range(100):
             if thread.greenlet.dead:
                 break
             self.current = thread
+            self.horizon = -1
             thread.greenlet.parent = greenlet.getcurrent()
             thread.greenlet.throw(ThreadKilled)
         else:
             _abandoned.append(thread.greenlet)
             self._end(thread)
         self.current, self.now, self.horizon = caller, now, min(horizon, self._next_due())
+
+    def interrupt(self, thread: Thread, error: BaseException) -> None:
+        """Raise `error` in a blocked thread, out of its wait. A thread that is in the kernel is left alone."""
+        if thread.kernel_depth or thread.is_killed or not thread.is_started or thread.ended.signalled:
+            return
+        thread.interruption = error
+        self._forget_wait(thread)
+        self.make_ready(thread, self.time() + self.costs.wake_ns)
 
     # -- scheduling -------------------------------------------------------------------------------------------------
 
@@ -283,6 +320,15 @@ class Machine:
         self._switch(thread)
         return thread.wake_value
 
+    def block_on(self, lock: Lock) -> None:
+        """Block the running thread until it is handed `lock`."""
+        thread = self.current
+        assert thread is not None
+        thread.waiting_for = f"the lock {lock.name}"
+        thread.waiting_since_ns = self.now
+        self.block()
+        thread.waiting_for = ""
+
     def _refuse(self) -> None:
         if self.current is None:
             raise ModelError("only a simulated thread can wait or let time pass")
@@ -295,6 +341,9 @@ class Machine:
             (self._hub if following is None else following.greenlet).switch()
         if thread.is_killed:
             raise ThreadKilled
+        if thread.interruption is not None:
+            error, thread.interruption = thread.interruption, None
+            raise error
 
     def _next_thread(self) -> Thread | None:
         """Take the next thread from the heap and make it the current one; None when a simpy event comes first."""
@@ -358,11 +407,7 @@ class Machine:
             return index
         if deadline_ns <= self.now:
             return TIMED_OUT
-        thread.wait_objects = tuple(objects)
-        thread.wait_all = wait_all
-        thread.waiting_since_ns = self.now
-        for item in objects:
-            item.waiters.append(thread)
+        self._enter_wait(thread, objects, wait_all)
         deadline_trace = deadline_ns if deadline_ns < FOREVER else -1
         number = self._number_of(objects[0])
         self.trace.record((self.now, thread.number, Kind.WAIT, number, len(objects), deadline_trace))
@@ -373,6 +418,26 @@ class Machine:
         else:
             self._record_wake(thread, objects, index)
         return index
+
+    def wait_quietly(self, objects: Sequence[Waitable], deadline_ns: int, wake_ns: int) -> int:
+        """Wait for any of `objects` without a word in the trace, noticing within `wake_ns`: how a spin loop waits."""
+        thread = self.current
+        if thread is None or thread.is_killed:
+            self._refuse()
+        assert thread is not None
+        self._enter_wait(thread, objects, False)
+        thread.wake_ns = wake_ns
+        index = int(self.block(deadline_ns))
+        thread.wake_ns = None
+        self._forget_wait(thread)
+        return index
+
+    def _enter_wait(self, thread: Thread, objects: Sequence[Waitable], wait_all: bool) -> None:
+        thread.wait_objects = tuple(objects)
+        thread.wait_all = wait_all
+        thread.waiting_since_ns = self.now
+        for item in objects:
+            item.waiters.append(thread)
 
     def _record_wake(self, thread: Thread, objects: Sequence[Waitable], index: int) -> None:
         self.trace.record((self.now, thread.number, Kind.WAKE, self._number_of(objects[index]), index, 0))
@@ -405,7 +470,8 @@ class Machine:
             index = self._try_satisfy(thread, thread.wait_objects, thread.wait_all)
             if index is not None:
                 self._forget_wait(thread)
-                self.make_ready(thread, self.time() + self.costs.wake_ns, index)
+                wake_ns = self.costs.wake_ns if thread.wake_ns is None else thread.wake_ns
+                self.make_ready(thread, self.time() + wake_ns, index)
 
     @staticmethod
     def _forget_wait(thread: Thread) -> None:
@@ -447,15 +513,24 @@ class Machine:
         event.callbacks.append(call)
 
     def run(self, until_ns: int = FOREVER) -> bool:
-        """Run until nothing can happen any more or `until_ns` has come. Answers whether anything is left to do."""
+        """Run until nothing can happen any more, `stop` is called, or all is done that happens up to `until_ns`.
+
+        Answers whether anything is left to do.
+        """
         step, environment = self.environment.step, self.environment
+        self.limit = until_ns + 1 if until_ns < FOREVER else FOREVER
         self._hub = greenlet.getcurrent()
         for thread in self.threads:
             thread.greenlet.parent = self._hub
-        while (due := environment.next_time()) <= until_ns and due < FOREVER:
+        while environment.next_time() < self.limit:
             step()
         self.trace.flush()
-        return environment.next_time() < FOREVER
+        return environment.has_events()
+
+    def stop(self) -> None:
+        """End `run` as soon as the running thread gives way."""
+        self.limit = 0
+        self.horizon = 0
 
 
 _abandoned: list[Any] = []

@@ -279,6 +279,15 @@ class AddressSpace:
             at = block.base + last
         return at == end or probe.is_accessible(at, end - at, write=write)
 
+    def owns(self, address: int, size: int) -> bool:
+        """Whether the whole range belongs to these allocators."""
+        at, end = address, address + size
+        for block in self._overlapping(address, end):
+            if at < block.base:
+                return False
+            at = block.end
+        return at >= end
+
     def lock(self, address: int, size: int) -> PageLock:
         """Hold whatever of these allocators is in the range; it may cover parts, several allocations, or none.
 

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from enum import Enum
+from types import FrameType
 from typing import Any
 
 from wintun_model.operations import Event
+from wintun_model.status import NtStatus
 from wintun_model.trace import Kind
 from wintunsim.kernel.handles import HandleTable
-from wintunsim.kernel.machine import Machine, Thread, ThreadKilled
+from wintunsim.kernel.machine import Machine, Thread
+from wintunsim.kernel.memory import AddressSpace
+from wintunsim.kernel.objects import EventObject
+from wintunsim.kernel.registered import RegisteredPages
 
 
 class Account(Enum):
@@ -34,6 +40,7 @@ class Process:
         self.account = account
         self.process_id = 1000 + 4 * number
         self.handles = HandleTable()
+        self.memory = AddressSpace()
         self.threads: list[Thread] = []
         self.main_thread: Thread | None = None
         self.exit_code: int | None = None
@@ -43,7 +50,7 @@ class Process:
         self.local: dict[Any, Any] = {}
         """What layers above keep for each process, by their own keys."""
         self.exit_callbacks: list[Callable[[Process], None]] = []
-        """Called, in order, when the process ends: after its threads are gone."""
+        """Called, in order, when the process ends: after its threads are gone, before its handles are closed."""
         self._threads_started = 0
         self.is_exiting = False
 
@@ -59,22 +66,60 @@ class Process:
             self.machine.trace.record((self.machine.time(), 0, Kind.PROCESS_START, self.trace_number, 0, 0))
         return thread
 
-    def exit(self, exit_code: int) -> None:
-        """End the process: its other threads are terminated, then its handles closed.
+    @property
+    def is_local_system(self) -> bool:
+        """Whether the process runs as LocalSystem (spec driver §5, access check)."""
+        return self.account is Account.SYSTEM
 
-        In one of its own threads, which is where it must be called unless it holds no device, this does not come back.
+    def reference_event(self, handle: int, access: int) -> tuple[int, Event | None]:
+        """What the object manager answers a driver that references an event handle of this process (spec driver §5)."""
+        entry = self.handles.get(handle)
+        if entry is None:
+            return NtStatus.STATUS_INVALID_HANDLE, None
+        if not isinstance(entry.target, EventObject):
+            return NtStatus.STATUS_OBJECT_TYPE_MISMATCH, None
+        if access & ~entry.access:
+            return NtStatus.STATUS_ACCESS_DENIED, None
+        entry.target.pointer_count += 1
+        return NtStatus.STATUS_SUCCESS, entry.target
+
+    def lock_pages(self, address: int, size: int) -> RegisteredPages | None:
+        """Lock down pages of this process for writing; None when one is missing or read-only (spec driver §5 check 7)."""
+        if not self.memory.is_accessible(address, size, write=True):
+            return None
+        return RegisteredPages(self.memory, address, size, [self._frame_of(thread) for thread in self.threads])
+
+    def _frame_of(self, thread: Thread) -> FrameType | None:
+        if thread is self.machine.current:
+            return sys._getframe()
+        frame: FrameType | None = getattr(thread.greenlet, "gr_frame", None)
+        return frame
+
+    def exit(self, exit_code: int) -> None:
+        """End the process: its other threads, what the driver does then (spec driver §6.3), its handles and memory.
+
+        Called in a thread, which it does not come back to if that is one of the process's own. Threads that are in the
+        kernel end when their requests do, and are waited for.
         """
-        if self.is_exiting:
-            raise ThreadKilled
-        self.is_exiting = True
         machine = self.machine
         current = machine.current
-        for thread in self.threads:
-            if thread is not current:
-                machine.kill(thread)
-        self.exit_code = exit_code & 0xFFFFFFFF
+        if self.is_exiting:
+            if current is not None and current in self.threads:
+                machine.kill(current)
+            return
+        self.is_exiting = True
+        others = [thread for thread in self.threads if thread is not current and not thread.ended.signalled]
+        for thread in others:
+            machine.kill(thread)
+        for thread in others:
+            if not thread.ended.signalled:
+                machine.wait((thread.ended,))
         for callback in self.exit_callbacks:
             callback(self)
+        for handle in self.handles.values():
+            self.handles.close(handle)
+        self.memory.close()
+        self.exit_code = exit_code & 0xFFFFFFFF
         machine.trace.record((machine.time(), 0, Kind.PROCESS_END, self.trace_number, self.exit_code, 0))
         machine.set_event(self.ended)
         if current is not None and current in self.threads:

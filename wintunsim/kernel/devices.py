@@ -1,0 +1,111 @@
+"""Adapters as devices: their names, file objects, requests (spec win32 §4, driver §5, §6)."""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING
+
+from wintun_model.abi import FILE_READ_DATA, FILE_WRITE_DATA
+from wintun_model.adapter import Adapter
+from wintun_model.dispatch import close, device_control
+from wintun_model.registration import Registration
+from wintun_model.status import NtStatus
+from wintun_model.trace import Kind
+from wintunsim.kernel.ndis import Port
+from wintunsim.kernel.objects import KernelObject
+
+if TYPE_CHECKING:
+    from wintunsim.kernel.process import Process
+    from wintunsim.kernel.system import System
+
+INTERFACE_CLASS = uuid.UUID("cac88484-7515-4c03-82e6-71a87abac361")
+"""The device interface class of Wintun adapters (spec driver §8)."""
+
+IF_TYPE_PROP_VIRTUAL = 53
+
+
+class AdapterDevice:
+    """An adapter on the machine. Names and numbers are simulated and depend on the order of creation and the seed."""
+
+    def __init__(self, system: System, name: str, number: int, guid: uuid.UUID) -> None:
+        self.system = system
+        self.name = name
+        self.number = number
+        self.guid = guid
+        self.adapter = Adapter(name, system.driver)
+        self.port = Port(system.executor, self.adapter, system.network)
+        self.is_present = True
+        self.instance_id = f"ROOT\\NET\\{number:04d}"
+        self.interface_index = 10 + number
+        self.luid = IF_TYPE_PROP_VIRTUAL << 48 | (number + 1) << 24
+        self.files: list[FileObject] = []
+
+    @property
+    def interface_path(self) -> str:
+        """The path that `CreateFileW` opens (spec win32 §4)."""
+        instance = self.instance_id.replace("\\", "#")
+        return f"\\\\?\\{instance}#{{{INTERFACE_CLASS}}}\\{{{str(self.guid).upper()}}}"
+
+    def open(self, process: Process, access: int) -> FileObject:
+        """Open the device; the file object has no handle yet."""
+        file_object = FileObject(self, process, access)
+        self.files.append(file_object)
+        return file_object
+
+    def __repr__(self) -> str:
+        return f"AdapterDevice({self.name})"
+
+
+class FileObject(KernelObject):
+    """An open of a device. It is released, which the driver sees as a close, when its last handle is closed and no
+    request on it is outstanding (spec driver §6.2)."""
+
+    type_name = "File"
+
+    def __init__(self, device: AdapterDevice, process: Process, access: int) -> None:
+        super().__init__(f"{device.name} file")
+        self.device = device
+        self.access = access
+        self._requests = 0
+        self._is_closing = False
+
+    def control(self, process: Process, code: int, data: bytes, output_bytes: int = 0) -> tuple[int, int]:
+        """A device control request of `process` on the current thread: (NTSTATUS, bytes returned)."""
+        system = self.device.system
+        machine = system.machine
+        device, thread = self.device, machine.current
+        number = thread.number if thread else 0
+        trace_number = device.port.trace_number
+        machine.trace.record((machine.now, number, Kind.REQUEST, trace_number, code, len(data)))
+        needed = code >> 14 & 3
+        if needed & FILE_READ_DATA & ~self.access or needed & FILE_WRITE_DATA & ~self.access:
+            status, information = int(NtStatus.STATUS_ACCESS_DENIED), 0
+        else:
+            self._requests += 1
+            try:
+                request = Registration(process, self, data)
+                status, information = system.executor.request(device_control(device.adapter, request, code))
+            finally:
+                self._requests -= 1
+            if not self.handle_count and not self._requests:
+                self._release()
+        machine.trace.record((machine.now, number, Kind.STATUS, trace_number, status, information))
+        return int(status), information
+
+    def last_handle_closed(self) -> None:
+        """The last handle is gone: release the file object, unless a request on it is outstanding."""
+        if not self._requests:
+            self._release()
+
+    def _release(self) -> None:
+        if self._is_closing:
+            return
+        self._is_closing = True
+        device = self.device
+        machine = device.system.machine
+        thread = machine.current
+        machine.trace.record(
+            (machine.time(), thread.number if thread else 0, int(Kind.CLOSE), device.port.trace_number, 0, 0)
+        )
+        device.system.executor.request(close(device.adapter, self))
+        device.files.remove(self)

@@ -1,0 +1,140 @@
+"""Watching registered rings: what the client stores, what is in them, how long packets stay (design §4, §5).
+
+A client stores ring words without a call. The simulation sees that at the client's next call or loop iteration, when
+`poll` compares the client's words with what they were: then the change is traced, with that time.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections import deque
+
+from wintun_model.abi import ALIGNMENT
+from wintun_model.adapter import Ring
+from wintun_model.operations import Word
+from wintun_model.ring import stored_bytes
+from wintun_model.trace import Kind
+from wintunsim.kernel.executor import Executor
+
+_STORE = int(Kind.STORE)
+
+
+class RingCounts:
+    """What was seen of one direction of an adapter, over all registrations. Latencies are in ns, one a packet."""
+
+    def __init__(self) -> None:
+        self.packets = 0
+        self.size_bytes = 0
+        self.peak_content_bytes = 0
+        self.capacity_bytes = 0
+        self.latencies_ns = array("q")
+
+
+class RingMonitor:
+    """Watches one registered ring. `entered` holds (bytes put in so far, time) of what has not left yet."""
+
+    __slots__ = ("capacity", "counts", "entered", "executor", "mask", "ring", "total_in", "total_out", "words")
+
+    def __init__(self, executor: Executor, ring: Ring, counts: RingCounts) -> None:
+        self.executor = executor
+        self.ring = ring
+        self.counts = counts
+        self.capacity = ring.capacity
+        self.mask = ring.capacity - 1
+        self.words = ring.head.cells
+        self.total_in = (self.words[1] - self.words[0]) & self.mask
+        self.total_out = 0
+        self.entered: deque[tuple[int, int]] = deque()
+        counts.capacity_bytes = ring.capacity
+        machine = executor.machine
+        for word in (ring.head, ring.tail, ring.alertable):
+            word.number = machine.trace.define(word.name, machine.time())
+
+    def put_in(self, amount: int, now: int) -> None:
+        """`amount` bytes entered the ring."""
+        self.total_in += amount
+        self.entered.append((self.total_in, now))
+        content = self.total_in - self.total_out
+        if content > self.counts.peak_content_bytes:
+            self.counts.peak_content_bytes = min(content, self.capacity - ALIGNMENT)
+
+    def client_stored(self, word: Word, old: int, value: int) -> None:
+        """Trace a store of the client's."""
+        machine = self.executor.machine
+        thread = machine.current
+        machine.trace.record((machine.now, thread.number if thread else 0, _STORE, word.number, value, old))
+
+
+class SendMonitor(RingMonitor):
+    """The send ring: the driver moves `Tail`; the client moves `Head` and `Alertable`."""
+
+    __slots__ = ("alertable", "head")
+
+    def __init__(self, executor: Executor, ring: Ring, counts: RingCounts) -> None:
+        super().__init__(executor, ring, counts)
+        self.head = self.words[0]
+        self.alertable = self.words[2]
+
+    def published(self, size_bytes: int, now: int) -> None:
+        """A packet of `size_bytes` is in the ring for the client to see."""
+        self.put_in(stored_bytes(size_bytes), now)
+        self.counts.packets += 1
+        self.counts.size_bytes += size_bytes
+
+    def poll(self) -> None:
+        """See what the client stored."""
+        words = self.words
+        head = words[0]
+        if head != self.head:
+            self._moved(head)
+        alertable = words[2]
+        if alertable != self.alertable:
+            self.client_stored(self.ring.alertable, self.alertable, alertable)
+            self.alertable = alertable
+
+    def _moved(self, head: int) -> None:
+        old, self.head = self.head, head
+        self.client_stored(self.ring.head, old, head)
+        if head >= self.capacity or old >= self.capacity:
+            return
+        self.total_out += (head - old) & self.mask
+        entered, now = self.entered, self.executor.machine.now
+        while entered and entered[0][0] <= self.total_out:
+            self.counts.latencies_ns.append(now - entered.popleft()[1])
+
+
+class ReceiveMonitor(RingMonitor):
+    """The receive ring: the client moves `Tail`; the driver moves `Head` and `Alertable`."""
+
+    __slots__ = ("tail",)
+
+    def __init__(self, executor: Executor, ring: Ring, counts: RingCounts) -> None:
+        super().__init__(executor, ring, counts)
+        self.tail = self.words[1]
+        if self.total_in:
+            self.entered.append((self.total_in, executor.machine.time()))
+        ring.head.observer = self._head_stored
+
+    def poll(self) -> None:
+        """See what the client stored; a reader that spins on `Tail` notices."""
+        tail = self.words[1]
+        if tail == self.tail:
+            return
+        old, self.tail = self.tail, tail
+        self.client_stored(self.ring.tail, old, tail)
+        if tail < self.capacity and old < self.capacity:
+            self.put_in((tail - old) & self.mask, self.executor.machine.now)
+        watch = self.executor.spins.get(self.ring.tail)
+        if watch is not None:
+            self.executor.machine.signalled(watch)
+
+    def _head_stored(self, old: int, head: int) -> None:
+        """The driver gave the space of one packet back."""
+        if head >= self.capacity or old >= self.capacity or head == old:
+            return
+        self.total_out += (head - old) & self.mask
+        entered = self.entered
+        while entered and entered[0][0] < self.total_out:
+            entered.popleft()
+        if entered:
+            self.counts.latencies_ns.append(self.executor.machine.now - entered[0][1])

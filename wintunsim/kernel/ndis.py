@@ -1,0 +1,201 @@
+"""NDIS beside the driver: who sends, what happens to completed sends and to indicated packets (spec driver §3, §4).
+
+One thread of the system sends for each adapter, so sends do not overlap; received NBLs are returned inside the
+indication. Both are what the system is free to do, and the simplest of it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol
+
+from wintun_model.adapter import Adapter, Packet, ReceiveNbl, Ring, SendChain
+from wintun_model.operations import Pages, Routine
+from wintun_model.receive import return_nbls
+from wintun_model.ring import stored_bytes
+from wintun_model.send import send
+from wintun_model.status import NdisStatus
+from wintun_model.trace import Kind
+from wintunsim.kernel.executor import Executor
+from wintunsim.kernel.machine import FOREVER, Thread
+from wintunsim.kernel.monitor import ReceiveMonitor, RingCounts, SendMonitor
+
+SEND_PRIORITY = 16
+_SEND = int(Kind.SEND)
+_COMPLETE = int(Kind.COMPLETE)
+_RECEIVE = int(Kind.RECEIVE)
+_RETURN = int(Kind.RETURN)
+
+Outgoing = Iterator[tuple[int, int, int, bytes]]
+"""What is to be sent: (virtual time in ns, number of the source's name in the trace, packet number, bytes)."""
+
+
+class Network(Protocol):
+    """The other side of an adapter: told of what crosses it."""
+
+    def link_changed(self, port: Port, connected: bool) -> None: ...
+
+    def packet_sent(self, port: Port, packet: Packet, status: int) -> None: ...
+
+    def packet_received(self, port: Port, data: bytes) -> None: ...
+
+
+class Port:
+    """One adapter as NDIS has it: `adapter` is the model's, `send` and `receive` count what was seen of its rings."""
+
+    def __init__(self, executor: Executor, adapter: Adapter, network: Network | None) -> None:
+        self.executor = executor
+        self.machine = executor.machine
+        self.adapter = adapter
+        self.network = network
+        self.connected = False
+        self.send = RingCounts()
+        self.receive = RingCounts()
+        self.payload_seen: Callable[[bytes], None] | None = None
+        """Called with the bytes of every packet that crosses a ring, when payloads are part of the digest."""
+        self.send_monitor: SendMonitor | None = None
+        self.receive_monitor: ReceiveMonitor | None = None
+        self.refused: dict[int, int] = {}
+        """Packets refused or failed by the driver, by status."""
+        self.trace_number = self.machine.trace.define(adapter.name, self.machine.time())
+        self._queue: deque[tuple[int, int, bytes]] = deque()
+        self._outgoing: Outgoing = iter(())
+        self._next: tuple[int, int, int, bytes] | None = None
+        self._is_idle = False
+        self._sender: Thread | None = None
+        adapter.send_ring.observer = self._send_ring_set
+        adapter.receive_ring.observer = self._receive_ring_set
+
+    # -- sending ----------------------------------------------------------------------------------------------------
+
+    def feed(self, outgoing: Outgoing) -> None:
+        """Send what `outgoing` gives, each packet at its time."""
+        self._outgoing = outgoing
+        self._next = next(outgoing, None)
+        self._wake_sender()
+
+    def enqueue(self, source: int, number: int, data: bytes) -> None:
+        """Send a packet as soon as the system comes to it."""
+        self._queue.append((source, number, data))
+        self._wake_sender()
+
+    def _wake_sender(self) -> None:
+        if self._sender is None:
+            self._sender = self.machine.start_thread(
+                f"{self.adapter.name} NDIS send", self._send_all, priority=SEND_PRIORITY
+            )
+        elif self._is_idle:
+            self._is_idle = False
+            self.machine.make_ready(self._sender, self.machine.time())
+
+    def _send_all(self) -> None:
+        machine, executor, adapter = self.machine, self.executor, self.adapter
+        record = machine.trace.record
+        assert machine.current is not None
+        thread_number = machine.current.number
+        while True:
+            following = self._next
+            if self._queue:
+                source, number, data = self._queue.popleft()
+            elif following is not None and following[0] <= machine.now:
+                _, source, number, data = following
+                self._next = next(self._outgoing, None)
+            else:
+                self._is_idle = True
+                machine.block(FOREVER if following is None else following[0])
+                self._is_idle = False
+                continue
+            if not self.connected:
+                # The system does not send on an interface whose media is disconnected.
+                self._count_refused(int(NdisStatus.NDIS_STATUS_MEDIA_DISCONNECTED))
+                continue
+            record((machine.now, thread_number, _SEND, source, number, len(data)))
+            executor.surroundings.check_memory()
+            executor.run(send(adapter, SendChain.of(Packet(data, source=source, number=number))))
+            machine.trace.checkpoint()
+
+    def _count_refused(self, status: int) -> None:
+        self.refused[status] = self.refused.get(status, 0) + 1
+
+    # -- what the driver calls --------------------------------------------------------------------------------------
+
+    def complete_send(self, chain: SendChain) -> Routine[None] | None:
+        """A chain comes back from the driver."""
+        machine, network, monitor = self.machine, self.network, self.send_monitor
+        now = machine.now
+        thread = machine.current
+        thread_number = thread.number if thread else 0
+        for nbl in chain.nbls:
+            status = nbl.status
+            for packet in nbl.packets:
+                machine.trace.record((now, thread_number, _COMPLETE, packet.source, packet.number, status))
+                if status:
+                    self._count_refused(status)
+                    if status == NdisStatus.NDIS_STATUS_FAILURE and monitor is not None:
+                        monitor.put_in(stored_bytes(packet.size_bytes), now)
+                elif monitor is not None:
+                    monitor.published(packet.size_bytes, now)
+                    if self.payload_seen is not None and packet.data is not None:
+                        self.payload_seen(packet.data)
+                if network is not None:
+                    network.packet_sent(self, packet, status)
+        return None
+
+    def indicate_receive(self, nbl: ReceiveNbl) -> Routine[None] | None:
+        """A packet comes up; it is taken and returned at once."""
+        machine = self.machine
+        data = nbl.peek()
+        thread = machine.current
+        thread_number = thread.number if thread else 0
+        record = machine.trace.record
+        record((machine.now, thread_number, _RECEIVE, self.trace_number, nbl.number, nbl.size_bytes))
+        self.receive.packets += 1
+        self.receive.size_bytes += nbl.size_bytes
+        if self.payload_seen is not None:
+            self.payload_seen(data)
+        if self.network is not None:
+            self.network.packet_received(self, data)
+        record((machine.now, thread_number, _RETURN, self.trace_number, nbl.number, nbl.status))
+        machine.trace.checkpoint()
+        return return_nbls(self.adapter, (nbl,))
+
+    def indicate_link(self, connected: bool) -> Routine[None] | None:
+        """The link goes up or down."""
+        self.connected = connected
+        machine = self.machine
+        thread = machine.current
+        machine.trace.record(
+            (machine.time(), thread.number if thread else 0, int(Kind.LINK), self.trace_number, int(connected), 0)
+        )
+        if self.network is not None:
+            self.network.link_changed(self, connected)
+        return None
+
+    # -- rings ------------------------------------------------------------------------------------------------------
+
+    def _send_ring_set(self, ring: Ring | None) -> None:
+        self.send_monitor = SendMonitor(self.executor, ring, self.send) if ring is not None else None
+
+    def _receive_ring_set(self, ring: Ring | None) -> None:
+        self.receive_monitor = ReceiveMonitor(self.executor, ring, self.receive) if ring is not None else None
+
+    def pages_unlocked(self, pages: Pages) -> None:
+        """These pages are not the driver's any more: stop looking at them."""
+        if self.send_monitor is not None and self.send_monitor.ring.pages is pages:
+            self.send_monitor = None
+        if self.receive_monitor is not None and self.receive_monitor.ring.pages is pages:
+            self.receive_monitor = None
+
+    def poll(self) -> None:
+        """See what the client stored in its rings' words."""
+        if self.send_monitor is not None:
+            self.send_monitor.poll()
+        if self.receive_monitor is not None:
+            self.receive_monitor.poll()
+
+    def report(self) -> dict[str, Any]:
+        """The NDIS counters of the adapter (spec driver §7) by name, and refused packets by status."""
+        names = {int(status): status.name for status in NdisStatus}
+        refused = {names.get(status, f"0x{status:08X}"): count for status, count in sorted(self.refused.items())}
+        return {**self.adapter.statistics.as_dict(), "refused": refused}

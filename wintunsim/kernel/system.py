@@ -1,0 +1,167 @@
+"""A simulated computer with the Wintun driver on it: adapters, processes, named objects (design §2)."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+from wintun_model import operations as op
+from wintun_model.adapter import Adapter, Driver, ReceiveNbl, SendChain
+from wintun_model.dispatch import process_exit
+from wintun_model.miniport import restart
+from wintun_model.registration import unregister
+from wintun_model.revision import DEFAULT_REVISION, REVISIONS
+from wintun_model.status import NtStatus
+from wintunsim.errors import UsageError
+from wintunsim.kernel.costs import Costs
+from wintunsim.kernel.devices import AdapterDevice, FileObject
+from wintunsim.kernel.executor import Executor
+from wintunsim.kernel.machine import Machine
+from wintunsim.kernel.ndis import Network, Port
+from wintunsim.kernel.process import Account, Process
+
+GENERIC_READ = 0x80000000
+GENERIC_WRITE = 0x40000000
+GENERIC_ALL = 0x10000000
+_FILE_GENERIC_READ = 0x00120089
+_FILE_GENERIC_WRITE = 0x00120116
+_FILE_ALL_ACCESS = 0x001F01FF
+
+
+class System:
+    """The computer. `driver` is the model's driver, `devices` its adapters in the order of their creation."""
+
+    def __init__(
+        self,
+        *,
+        seed: int = 0,
+        revision: str = DEFAULT_REVISION,
+        costs: Costs | None = None,
+        network: Network | None = None,
+    ) -> None:
+        if revision not in REVISIONS:
+            raise UsageError(f"driver revision {revision!r} is not known: choose one of {', '.join(REVISIONS)}")
+        self.machine = Machine(seed, costs)
+        self.driver = Driver(REVISIONS[revision])
+        self.network = network
+        self.executor = Executor(self.machine, self)
+        self.processes: list[Process] = []
+        self.devices: list[AdapterDevice] = []
+        self.named_objects: dict[str, Any] = {}
+        self.fails: Callable[[str], bool] = lambda what: False
+        """Which allocations fail: called with "NBL", "memory descriptor", "map" or "thread"."""
+        self._ports: dict[Adapter, Port] = {}
+        self._adapters_made = 0
+
+    # -- processes and adapters -------------------------------------------------------------------------------------
+
+    def create_process(self, name: str, account: Account = Account.SYSTEM) -> Process:
+        """Make a process without threads; its first thread is its main thread."""
+        number = len(self.processes) + 1
+        process = Process(self.machine, number, name if number == 1 else f"{name} {number}", account)
+        process.exit_callbacks.append(self._process_exits)
+        self.processes.append(process)
+        return process
+
+    def _process_exits(self, process: Process) -> None:
+        self.executor.request(process_exit(self.driver, process.process_id))
+
+    def create_adapter(self, name: str, guid: uuid.UUID | None = None) -> AdapterDevice:
+        """Add an adapter and start it. A GUID that is not given comes from the seed."""
+        if guid is None:
+            guid = uuid.UUID(bytes=self.machine.stream("kernel.adapters").take_bytes(16), version=4)
+        device = AdapterDevice(self, name, self._adapters_made, guid)
+        self._adapters_made += 1
+        self.devices.append(device)
+        self._ports[device.adapter] = device.port
+        # Nobody can see the miniport before it runs, so its start takes no thread and no time.
+        for operation in restart(device.adapter):
+            assert isinstance(operation, op.Put)
+            operation.variable.value = operation.value
+        return device
+
+    def remove_adapter(self, device: AdapterDevice) -> None:
+        """Take an adapter off the machine: its registration ends, later requests find no adapter (spec driver §6.4).
+
+        Runs on the current thread, which waits for NBLs that are out.
+        """
+        if device.is_present:
+            device.is_present = False
+            self.devices.remove(device)
+            self.executor.request(unregister(device.adapter, None))
+            device.adapter.is_attached.value = False
+
+    def open_path(self, path: str, process: Process, access: int, share: int) -> tuple[int, FileObject | None]:
+        """Open a device by its interface path, compared without case: (NTSTATUS, file object).
+
+        `access` may hold generic rights. All opens share: `share` is not looked at, as for a device that is no file.
+        """
+        for device in self.devices:
+            if device.interface_path.lower() == path.lower():
+                return int(NtStatus.STATUS_SUCCESS), device.open(process, specific_access(access))
+        return int(NtStatus.STATUS_OBJECT_NAME_NOT_FOUND), None
+
+    def poll(self) -> None:
+        """See what clients stored in ring words."""
+        for device in self.devices:
+            device.port.poll()
+
+    # -- what the driver finds around it (`Surroundings`) -----------------------------------------------------------
+
+    def complete_send(self, adapter: Adapter, chain: SendChain) -> op.Routine[None] | None:
+        """NDIS gets a chain back."""
+        return self._ports[adapter].complete_send(chain)
+
+    def indicate_receive(self, adapter: Adapter, nbl: ReceiveNbl) -> op.Routine[None] | None:
+        """NDIS gets a packet."""
+        return self._ports[adapter].indicate_receive(nbl)
+
+    def indicate_link(self, adapter: Adapter, connected: bool) -> op.Routine[None] | None:
+        """NDIS is told of the link."""
+        return self._ports[adapter].indicate_link(connected)
+
+    def list_handles(self, adapter: Adapter) -> list[tuple[op.Caller, int]]:
+        """All handles to an adapter's device, by process and value."""
+        found: list[tuple[op.Caller, int]] = []
+        for process in self.processes:
+            for value in process.handles.values():
+                entry = process.handles.get(value)
+                if entry and isinstance(entry.target, FileObject) and entry.target.device.adapter is adapter:
+                    found.append((process, value))
+        return found
+
+    def close_handle(self, caller: op.Caller, handle: int) -> op.Routine[None] | None:
+        """Close a handle in its process; closing the last one runs the driver's close on this thread."""
+        assert isinstance(caller, Process)
+        caller.handles.close(handle)
+        return None
+
+    def allocate(self, what: str) -> bool:
+        """Whether an allocation succeeds."""
+        return not self.fails(what)
+
+    def pages_unlocked(self, pages: op.Pages) -> None:
+        """The driver gives pages back: nobody may look at the ring in them any more."""
+        for device in self.devices:
+            device.port.pages_unlocked(pages)
+
+    def check_memory(self) -> None:
+        """Raise `ClientFault` when registered memory that nothing holds is gone."""
+        for device in self.devices:
+            for ring in (device.adapter.send_ring.value, device.adapter.receive_ring.value):
+                pages: Any = ring.pages if ring is not None else None
+                if pages is not None and pages.views and not pages.is_held:
+                    pages.check()
+
+
+def specific_access(access: int) -> int:
+    """Generic rights of a file made specific, as the system does on open."""
+    granted = access & 0x01FFFFFF
+    if access & GENERIC_READ:
+        granted |= _FILE_GENERIC_READ
+    if access & GENERIC_WRITE:
+        granted |= _FILE_GENERIC_WRITE
+    if access & GENERIC_ALL:
+        granted |= _FILE_ALL_ACCESS
+    return granted
