@@ -1,0 +1,70 @@
+# Everything runs in a virtual environment in the tree, made on first use with any Python of 3.11 or newer.
+.POSIX:
+
+PYTHON =
+WORKERS = auto
+ARGS =
+BIN = .venv/bin
+PYTEST = $(BIN)/python -m pytest -n $(WORKERS)
+
+help:
+	@echo 'make test       lint, then the quick tests'
+	@echo 'make test-slow  the slow tests only'
+	@echo 'make test-all   lint, then all tests'
+	@echo 'make lint       ruff and mypy'
+	@echo 'make format     let ruff format the sources'
+	@echo 'make demo       run the examples against the simulated driver'
+	@echo 'make bench      run the benchmarks'
+	@echo 'make clean      remove what these targets made'
+	@echo
+	@echo 'Options: PYTHON=python3.12 (for the virtual environment), WORKERS=4 and ARGS="-k ring" (for pytest).'
+
+# The environment is kept when pyproject.toml changes, and what it asks for is installed anew.
+.venv/stamp: pyproject.toml
+	@set -e; \
+	usable='import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))'; \
+	if ! $(BIN)/python -c "$$usable" 2>/dev/null; then \
+		for python in $(PYTHON) python3.13 python3.12 python3.11 python3 python none; do \
+			if "$$python" -c "$$usable" 2>/dev/null; then break; fi; \
+		done; \
+		if [ "$$python" = none ]; then \
+			echo 'No Python 3.11 or newer with its venv module was found: install one, or name it with' \
+				'"make PYTHON=/path/to/python3".' >&2; \
+			exit 1; \
+		fi; \
+		echo "Making .venv with $$("$$python" --version)"; \
+		"$$python" -m venv --clear .venv; \
+	fi; \
+	echo 'Installing wintunsim and its tools in .venv'; \
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'; \
+	$(BIN)/python -m pip install --quiet --editable . --group dev; \
+	touch .venv/stamp
+
+lint: .venv/stamp
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+format: .venv/stamp
+	$(BIN)/ruff format
+
+test: lint
+	$(PYTEST) -m 'not slow' $(ARGS)
+
+test-slow: .venv/stamp
+	$(PYTEST) -m slow $(ARGS)
+
+test-all: lint
+	$(PYTEST) $(ARGS)
+
+demo: .venv/stamp
+	PATH="$$PWD/$(BIN):$$PATH" sh examples/demo.sh
+
+bench: .venv/stamp
+	@for script in benchmarks/*.py; do echo "$$script"; $(BIN)/python "$$script" || exit 1; done
+
+clean:
+	rm -rf .venv build dist demo-out .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.PHONY: help lint format test test-slow test-all demo bench clean
