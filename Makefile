@@ -24,12 +24,13 @@ help:
 	@set -e; \
 	usable='import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))'; \
 	if ! $(BIN)/python -c "$$usable" 2>/dev/null; then \
-		for python in $(PYTHON) python3.13 python3.12 python3.11 python3 python none; do \
+		named='$(PYTHON)'; \
+		for python in $${named:-python3.13 python3.12 python3.11 python3 python} none; do \
 			if "$$python" -c "$$usable" 2>/dev/null; then break; fi; \
 		done; \
 		if [ "$$python" = none ]; then \
-			echo 'No Python 3.11 or newer with its venv module was found: install one, or name it with' \
-				'"make PYTHON=/path/to/python3".' >&2; \
+			echo "No Python 3.11 or newer with its venv module was found$${named:+ as $$named}: install one," \
+				'or name it with "make PYTHON=/path/to/python3".' >&2; \
 			exit 1; \
 		fi; \
 		echo "Making .venv with $$("$$python" --version)"; \
