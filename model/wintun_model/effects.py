@@ -12,7 +12,8 @@ from typing import Any
 from wintun_model import operations as op
 from wintun_model.errors import ClientFault
 
-_SIZE = struct.Struct("<I")
+_unpack_size = struct.Struct("<I").unpack_from
+_pack_size = struct.Struct("<I").pack_into
 _MASK32 = 0xFFFFFFFF
 
 
@@ -38,13 +39,20 @@ def store(operation: op.Store) -> None:
 
 
 def load_size(operation: op.LoadSize) -> int:
-    check_inside(operation.memory, operation.offset, 4)
-    return int(_SIZE.unpack_from(operation.memory.data, operation.offset)[0])
+    try:
+        size: int = _unpack_size(operation.memory.data, operation.offset)[0]
+    except struct.error:
+        check_inside(operation.memory, operation.offset, 4)
+        raise
+    return size
 
 
 def store_size(operation: op.StoreSize) -> None:
-    check_inside(operation.memory, operation.offset, 4)
-    _SIZE.pack_into(operation.memory.data, operation.offset, operation.value & _MASK32)
+    try:
+        _pack_size(operation.memory.data, operation.offset, operation.value & _MASK32)
+    except struct.error:
+        check_inside(operation.memory, operation.offset, 4)
+        raise
 
 
 def load_byte(operation: op.LoadByte) -> int:
@@ -53,10 +61,11 @@ def load_byte(operation: op.LoadByte) -> int:
 
 
 def copy_in(operation: op.CopyIn) -> None:
-    offset, size = operation.offset, operation.size
-    check_inside(operation.memory, offset, size)
-    data = operation.data
-    operation.memory.data[offset : offset + size] = bytes(size) if data is None else data[:size]
+    offset, size, data = operation.offset, operation.size, operation.data
+    target = operation.memory.data
+    if offset + size > len(target):
+        check_inside(operation.memory, offset, size)
+    target[offset : offset + size] = bytes(size) if data is None else data[:size]
 
 
 def copy_out(operation: op.CopyOut) -> bytes:
@@ -111,11 +120,22 @@ def unlock_pages(operation: op.UnlockPages) -> None:
     pages.unlock()
 
 
-def count(operation: op.Count) -> None:
+def count_sent(operation: op.CountSent) -> None:
     statistics = operation.statistics
-    for name, amount in operation.amounts:
-        if amount:
-            setattr(statistics, name, getattr(statistics, name) + amount)
+    statistics.out_unicast_packets += operation.packets
+    statistics.out_octets += operation.octets
+    statistics.out_unicast_octets += operation.octets
+    statistics.out_errors += operation.errors
+    statistics.out_discards += operation.discards
+
+
+def count_received(operation: op.CountReceived) -> None:
+    statistics = operation.statistics
+    statistics.in_unicast_packets += operation.packets
+    statistics.in_octets += operation.octets
+    statistics.in_unicast_octets += operation.octets
+    statistics.in_errors += operation.errors
+    statistics.in_discards += operation.discards
 
 
 def nothing(operation: op.Operation) -> None:
@@ -140,6 +160,7 @@ EFFECTS: dict[type[op.Operation], Callable[[Any], Any]] = {
     op.ReferenceEvent: reference_event,
     op.LockPages: lock_pages,
     op.UnlockPages: unlock_pages,
-    op.Count: count,
+    op.CountSent: count_sent,
+    op.CountReceived: count_received,
 }
 """What an operation of each class does; the result is what is sent back."""

@@ -9,7 +9,7 @@ without arguments that vary are made once, by their noun (``yield lock.acquire``
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator
 from typing import Any, Generic, Protocol, TypeVar
 
 T = TypeVar("T")
@@ -562,14 +562,27 @@ class IndicateLink(CallOut):
         self.connected = connected
 
 
-class Count(Operation):
-    """Add numbers to the adapter's statistics, as the calling processor's own: pairs of (counter name, amount)."""
+class _Count(Operation):
+    __slots__ = ("discards", "errors", "octets", "packets", "statistics")
 
-    __slots__ = ("amounts", "statistics")
-
-    def __init__(self, statistics: Any, amounts: Sequence[tuple[str, int]]) -> None:
+    def __init__(self, statistics: Any, packets: int = 0, octets: int = 0, errors: int = 0, discards: int = 0) -> None:
         self.statistics = statistics
-        self.amounts = amounts
+        self.packets = packets
+        self.octets = octets
+        self.errors = errors
+        self.discards = discards
+
+
+class CountSent(_Count):
+    """Add to the adapter's counters of what went out, as the calling processor's own (spec driver §3 step 8)."""
+
+    __slots__ = ()
+
+
+class CountReceived(_Count):
+    """Add to the adapter's counters of what came in (spec driver §4.4)."""
+
+    __slots__ = ()
 
 
 class ListHandles(Operation):

@@ -9,7 +9,7 @@ from wintun_model.adapter import Adapter, ReceiveNbl, Ring
 from wintun_model.operations import (
     Allocate,
     Append,
-    Count,
+    CountReceived,
     Free,
     IndicateReceive,
     LoadByte,
@@ -28,7 +28,6 @@ IPV4_HEADER_BYTES = 20
 IPV6_HEADER_BYTES = 40
 _ALLOCATE_NBL = Allocate(NBL)
 _FREE_NBL = Free(NBL)
-_ONE_DISCARD = (("in_discards", 1),)
 
 
 def read_ring(adapter: Adapter) -> Routine[None]:
@@ -109,7 +108,7 @@ def _check_packet(adapter: Adapter, ring: Ring, cursor: int, tail: int) -> Routi
 
 def _skip(adapter: Adapter, ring: Ring, cursor: int) -> Routine[None]:
     """A skipped packet (§4.2): Head moves only once all NBLs before it are back, without a lock (B2)."""
-    yield Count(adapter.statistics, _ONE_DISCARD)
+    yield CountReceived(adapter.statistics, discards=1)
     yield Wait((adapter.receive_empty,))
     yield Store(ring.head, cursor)
 
@@ -138,12 +137,4 @@ def return_nbls(adapter: Adapter, nbls: Sequence[ReceiveNbl]) -> Routine[None]:
             # After the release of the lock: two returns may store in either order (B2).
             yield Store(ring.head, finished.end_offset())
             yield _FREE_NBL
-    yield Count(
-        adapter.statistics,
-        (
-            ("in_octets", octets),
-            ("in_unicast_octets", octets),
-            ("in_unicast_packets", packets),
-            ("in_errors", errors),
-        ),
-    )
+    yield CountReceived(adapter.statistics, packets, octets, errors)

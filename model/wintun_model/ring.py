@@ -51,4 +51,4 @@ def space(head: int, tail: int, capacity: int) -> int:
 
 def stored_bytes(packet_bytes: int) -> int:
     """What a packet takes in the ring: its header and data, aligned."""
-    return align(PACKET_HEADER_BYTES + packet_bytes)
+    return (packet_bytes + PACKET_HEADER_BYTES + ALIGNMENT - 1) & 0xFFFFFFFC

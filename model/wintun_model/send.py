@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from wintun_model.adapter import Adapter, Ring, SendChain
-from wintun_model.operations import Append, CompleteSend, CopyIn, Count, Put, Routine, Store, StoreSize
+from wintun_model.operations import Append, CompleteSend, CopyIn, CountSent, Put, Routine, Store, StoreSize
 from wintun_model.ring import space, stored_bytes, wrap
 from wintun_model.status import NdisStatus
 
@@ -48,24 +48,26 @@ def send(adapter: Adapter, chain: SendChain) -> Routine[None]:
     yield Append(adapter.send_active, chain, end_offset)
     yield adapter.send_lock.release
     # 6 Copy, without the lock.
-    amounts = yield from _copy(adapter, ring, chain, reserved_tail)
+    counted = yield from _copy(adapter, ring, chain, reserved_tail)
     # 7 Publish, in the order of reservation.
     yield chain.mark_completed
     yield adapter.send_lock.acquire
     while (taken := (yield adapter.send_active.take_completed)) is not None:
-        finished = taken[0]
+        finished, is_empty = taken
         yield Store(ring.tail, finished.end_offset())
         yield ring.tail_moved.set
         inside = yield CompleteSend(adapter, finished)
         if inside is not None:
             yield from inside
+        if is_empty:
+            break
     yield adapter.send_lock.release
     # 8
     yield adapter.transition_lock.release_shared
-    yield Count(adapter.statistics, amounts)
+    yield counted
 
 
-def _copy(adapter: Adapter, ring: Ring, chain: SendChain, cursor: int) -> Routine[tuple[tuple[str, int], ...]]:
+def _copy(adapter: Adapter, ring: Ring, chain: SendChain, cursor: int) -> Routine[CountSent]:
     """Copy each packet to its place, from `cursor` on (§3 step 6). Returns what to count."""
     largest = adapter.limits.max_packet_bytes
     capacity = ring.capacity
@@ -86,13 +88,7 @@ def _copy(adapter: Adapter, ring: Ring, chain: SendChain, cursor: int) -> Routin
                 packets += 1
                 octets += size
             cursor = wrap(cursor + stored_bytes(size), capacity)
-    return (
-        ("out_octets", octets),
-        ("out_unicast_octets", octets),
-        ("out_unicast_packets", packets),
-        ("out_errors", errors),
-        ("out_discards", discards),
-    )
+    return CountSent(adapter.statistics, packets, octets, errors, discards)
 
 
 def _refuse(adapter: Adapter, chain: SendChain, status: int) -> Routine[None]:
@@ -103,4 +99,4 @@ def _refuse(adapter: Adapter, chain: SendChain, status: int) -> Routine[None]:
     inside = yield CompleteSend(adapter, chain)
     if inside is not None:
         yield from inside
-    yield Count(adapter.statistics, (("out_discards", len(chain.packets())),))
+    yield CountSent(adapter.statistics, discards=len(chain.packets()))

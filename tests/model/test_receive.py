@@ -86,7 +86,7 @@ def test_a_packet_wakes_it_and_goes_its_way(tools):
         "Acquire receive",
         "TakeCompleted receive active",
         "Release receive",
-        "Count",
+        "CountReceived",
         "ReleaseShared transition",
         *sleep_at(48),
     ]
@@ -337,7 +337,7 @@ def test_without_memory_for_an_nbl_the_packet_is_skipped(tools):
         "LoadSize @0",
         "LoadByte @4",
         "Allocate NBL",
-        "Count",
+        "CountReceived",
         "Wait receive list empty",
         "Store receive.Head=24",
         *sleep_at(24),
@@ -361,7 +361,7 @@ def test_while_paused_every_packet_is_skipped_and_head_moves(tools):
         "Get running",
         "ReleaseShared transition",
         "Free NBL",
-        "Count",
+        "CountReceived",
         "Wait receive list empty",
         "Store receive.Head=24",
     ]
@@ -421,7 +421,7 @@ def test_several_nbls_in_one_call(tools, order):
     returns(tools, bench, *(nbls[index] for index in order), log=log)
     assert [text for text in log if text.startswith("Store")] == [f"Store receive.Head={h}" for h in (24, 52, 84)]
     # The ring is read once, the statistics are added once, the lock is taken for each look at the list.
-    assert (log[0], log.count("Get receive ring"), log[-1], log.count("Count")) == ("Get receive ring", 1, "Count", 1)
+    assert (log[0], log.count("Get receive ring"), log[-1], log.count("CountReceived")) == ("Get receive ring", 1, "CountReceived", 1)
     assert log.count("Acquire receive") == log.count("TakeCompleted receive active") == 3 + 3
     assert bench.statistics == {"in_octets": 72, "in_unicast_octets": 72, "in_unicast_packets": 3}
 

@@ -60,10 +60,9 @@ def test_the_steps_in_their_order(registered, tools):
         "Store send.Tail=72",
         "Set send.TailMoved",
         "CompleteSend",
-        "TakeCompleted send active",
         "Release send",
         "ReleaseShared transition",
-        "Count",
+        "CountSent",
     ]
 
 
@@ -71,7 +70,7 @@ def test_a_refusal_in_its_order(registered, tools):
     registered.send_ring.head = CAPACITY
     log = []
     registered.send(tools.packet(20), log=log)
-    assert log[-4:] == ["Load send.Head", "ReleaseShared transition", "CompleteSend", "Count"]
+    assert log[-4:] == ["Load send.Head", "ReleaseShared transition", "CompleteSend", "CountSent"]
 
 
 # -- what is delivered -------------------------------------------------------------------------------------------------
@@ -177,7 +176,7 @@ def test_a_chain_goes_in_as_a_whole_or_not_at_all(registered, tools):
         "Release send",
         "ReleaseShared transition",
         "CompleteSend",
-        "Count",
+        "CountSent",
     ]
     assert registered.statistics["out_discards"] == 3
     assert registered.send(tools.packet(20), bytes(65504)) == [0, 0]
@@ -317,7 +316,7 @@ def test_a_chain_whose_copy_finished_early_waits_for_the_one_before_it(registere
 
 
 def test_a_chain_may_be_complete_before_its_packets_are_counted(registered, tools):
-    before, opened = tools.gate("Count")
+    before, opened = tools.gate("CountSent")
     registered.start(send(registered.adapter, tools.chain_of(tools.packet(20))), before=before)
     assert len(registered.ndis.completed) == 1
     assert registered.statistics == {}

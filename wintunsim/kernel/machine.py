@@ -9,7 +9,7 @@ running thread goes on; then the order in which threads became ready; simpy's ow
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
-from heapq import heappop, heappush
+from heapq import heappop, heappush, heappushpop
 from typing import Any, Protocol, TypeVar
 
 import greenlet
@@ -61,9 +61,15 @@ class Environment(simpy.Environment):
         priority: Any = simpy.events.NORMAL,
         delay: float = 0,
     ) -> None:
+        machine = self.machine
+        if machine.current is not None:
+            self._now = machine.now
         super().schedule(event, priority, delay)
         due = int(self._now + delay)
-        self.machine.horizon = min(self.machine.horizon, due)
+        if due < machine.foreign:
+            machine.foreign = due
+            if due < machine.horizon:
+                machine.horizon = due
 
     def next_time(self) -> int:
         """When the next simpy event is due, or when the run is over."""
@@ -74,10 +80,6 @@ class Environment(simpy.Environment):
     def has_events(self) -> bool:
         """Whether anything is left to happen."""
         return bool(self._queue)
-
-    def advance_to(self, now: int) -> None:
-        """Follow the running thread's clock, so that simpy events made by it start from there."""
-        self._now = now
 
 
 class Thread:
@@ -157,6 +159,8 @@ class Machine:
         """The running thread's virtual time in ns."""
         self.horizon = FOREVER
         """The running thread must give way before acting later than this."""
+        self.foreign = FOREVER
+        """When the next simpy event is due."""
         self.limit = FOREVER
         """Nothing happens at this time or later: the end of this run."""
         self.environment = Environment(self)
@@ -303,9 +307,27 @@ class Machine:
         if thread is None or thread.is_killed:
             self._refuse()
         assert thread is not None
-        thread.generation += 1
-        self._push(thread, self.now)
-        self._switch(thread)
+        self._order = order = self._order + 1
+        ready = self._ready
+        entry = heappushpop(ready, (self.now, order, thread, thread.generation))
+        while entry[3] != entry[2].generation:
+            entry = heappop(ready)
+        time_ns, _, following, _ = entry
+        foreign = self.foreign
+        if time_ns >= foreign:
+            heappush(ready, entry)
+            self.current = None
+            self._hub.switch()
+        else:
+            self.now = time_ns
+            due = ready[0][0] if ready else foreign
+            self.horizon = due if due < foreign else foreign
+            if following is thread:
+                return
+            self.current = following
+            following.greenlet.switch()
+        if thread.is_killed:
+            raise ThreadKilled
 
     def block(self, deadline_ns: int = FOREVER) -> Any:
         """Block the running thread until `make_ready`, or until `deadline_ns`, which gives `TIMED_OUT`."""
@@ -353,22 +375,21 @@ class Machine:
             if generation != thread.generation:
                 heappop(ready)
                 continue
-            foreign = self.environment.next_time()
+            foreign = self.foreign
             if time_ns >= foreign:
                 break
             heappop(ready)
             thread.generation += 1
             self.current = thread
             self.now = time_ns
-            self.environment.advance_to(time_ns)
-            self.horizon = min(foreign, ready[0][0]) if ready else foreign
+            due = ready[0][0] if ready else foreign
+            self.horizon = due if due < foreign else foreign
             return thread
         self.current = None
         return None
 
     def _next_due(self) -> int:
-        foreign = self.environment.next_time()
-        return min(foreign, self._ready[0][0]) if self._ready else foreign
+        return min(self.foreign, self._ready[0][0]) if self._ready else self.foreign
 
     def _schedule_pump(self, time_ns: int) -> None:
         self._pump_due = time_ns
@@ -382,9 +403,11 @@ class Machine:
     def _pump(self, _event: object) -> None:
         """The one simpy event: run threads until a foreign event is due."""
         self._pump_due = FOREVER
+        self.foreign = self.environment.next_time()
         while (thread := self._next_thread()) is not None:
             thread.greenlet.switch()
             self.current = None
+            self.foreign = self.environment.next_time()
             self.trace.checkpoint()
         if self._ready:
             self._schedule_pump(self._ready[0][0])
@@ -529,8 +552,7 @@ class Machine:
 
     def stop(self) -> None:
         """End `run` as soon as the running thread gives way."""
-        self.limit = 0
-        self.horizon = 0
+        self.limit = self.foreign = self.horizon = 0
 
 
 _abandoned: list[Any] = []

@@ -84,7 +84,7 @@ class Process:
         return NtStatus.STATUS_SUCCESS, entry.target
 
     def lock_pages(self, address: int, size: int) -> RegisteredPages | None:
-        """Lock down pages of this process for writing; None when one is missing or read-only (spec driver §5 check 7)."""
+        """Lock down pages of this process for writing; None when one is missing or read-only (spec driver §5, 7)."""
         if not self.memory.is_accessible(address, size, write=True):
             return None
         return RegisteredPages(self.memory, address, size, [self._frame_of(thread) for thread in self.threads])

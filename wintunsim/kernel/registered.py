@@ -14,8 +14,8 @@ from wintunsim.kernel.owners import find_owner
 class RegisteredPages:
     """Locked pages: `view` is the client's own memory.
 
-    Memory of the simulated allocators stays until `unlock`, whatever the client frees. Of other memory the Python object
-    that owns it is held; where none is found, `check` must be called before the driver touches it again.
+    Memory of the simulated allocators stays until `unlock`, whatever the client frees. Of other memory the Python
+    object that owns it is held; where none is found, `check` must be called before the driver touches it again.
     """
 
     def __init__(self, space: AddressSpace, address: int, size: int, frames: Sequence[FrameType | None]) -> None:
@@ -32,8 +32,8 @@ class RegisteredPages:
         """Raise `ClientFault` when the memory has gone since it was registered."""
         if not self.is_held and not probe.is_accessible(self._address, self._size, write=True):
             raise ClientFault(
-                f"the client released {self._size} bytes of ring memory while they were registered; on Windows they would "
-                "stay locked, here they are gone: keep the memory until the handle is closed"
+                f"the client released {self._size} bytes of ring memory while they were registered; on Windows they "
+                "would stay locked, here they are gone: keep the memory until the handle is closed"
             )
 
     def unlock(self) -> None:

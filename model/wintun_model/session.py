@@ -1,0 +1,189 @@
+"""wintun.dll's session layer: the client's side of two registered rings, as routines (spec win32 §6).
+
+The words *receive* and *send* are the library's here: a client receives from the driver's send ring and sends into its
+receive ring. One lock guards each direction. `Size` bit 31 marks a packet that the client has not finished (while it
+sends) or has finished (while it receives), so that packets may be released and sent in any order, by any thread.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from wintun_model.abi import PACKET_HEADER_BYTES, RING_HEADER_BYTES, WINTUN_LIMITS, Limits
+from wintun_model.errors import ModelError
+from wintun_model.operations import Event, Fence, LoadSize, Lock, Put, Routine, Store, StoreSize, Variable, Word
+from wintun_model.ring import content, ring_bytes_of, space, stored_bytes, wrap
+from wintun_model.status import Win32Error
+
+MARK = 0x80000000
+"""Bit 31 of `Size`: released by the receiver, or not yet sent by the sender."""
+
+_FENCE = Fence()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LibraryRevision:
+    """What distinguishes one revision of wintun.dll's session layer from another."""
+
+    name: str
+    always_stores_tail: bool = False
+    """A send stores `Tail`, and looks at `Alertable`, also when no packet at the front is finished."""
+    has_full_barrier: bool = False
+    """A full barrier between the store of `Tail` and the load of `Alertable` (spec driver §10, B3)."""
+
+
+LIBRARY_REVISIONS: dict[str, LibraryRevision] = {
+    revision.name: revision
+    for revision in (
+        LibraryRevision(name="0.9", always_stores_tail=True),
+        LibraryRevision(name="0.9.1", always_stores_tail=True),
+        LibraryRevision(name="0.9.2"),
+        LibraryRevision(name="0.14"),
+        LibraryRevision(name="2026-02", has_full_barrier=True),
+    )
+}
+"""The revisions of the session layer that differ, oldest first; those between are like the one before."""
+
+DEFAULT_LIBRARY_REVISION = "0.14"
+
+
+class SessionRing:
+    """One ring as the session layer uses it. `data` is the data area; offsets count from its start.
+
+    `cursor` is the own head (or tail): where the next packet is handed out. `released` is where the packets still out
+    begin, which is what the ring's own word is moved to; `outstanding` is how many are out.
+    """
+
+    __slots__ = ("alertable", "capacity", "cursor", "data", "head", "lock", "name", "outstanding", "released", "tail")
+
+    def __init__(self, name: str, memory: memoryview, capacity: int, limits: Limits = WINTUN_LIMITS) -> None:
+        if len(memory) != ring_bytes_of(capacity, limits):
+            raise ModelError(f"the {name} ring's memory has {len(memory)} bytes, its capacity needs another size")
+        words = memory[:RING_HEADER_BYTES].cast("I")
+        self.name = name
+        self.capacity = capacity
+        self.head = Word(words, 0, f"{name}.Head")
+        self.tail = Word(words, 1, f"{name}.Tail")
+        self.alertable = Word(words, 2, f"{name}.Alertable")
+        self.data = memory[RING_HEADER_BYTES:]
+        self.lock = Lock(f"{name}.lock")
+        self.cursor: Variable[int] = Variable(f"{name}.cursor", 0)
+        self.released: Variable[int] = Variable(f"{name}.released", 0)
+        self.outstanding: Variable[int] = Variable(f"{name}.outstanding", 0)
+
+
+class Session:
+    """A session over two rings that are, or are about to be, registered; `memory` of both starts zeroed.
+
+    `receiving` is the driver's send ring, `sending` its receive ring; `send_moved` is the event of the latter.
+    """
+
+    def __init__(
+        self,
+        receiving: SessionRing,
+        sending: SessionRing,
+        send_moved: Event,
+        *,
+        revision: LibraryRevision = LIBRARY_REVISIONS[DEFAULT_LIBRARY_REVISION],
+        limits: Limits = WINTUN_LIMITS,
+    ) -> None:
+        self.receiving = receiving
+        self.sending = sending
+        self.send_moved = send_moved
+        self.revision = revision
+        self.limits = limits
+
+
+def receive_packet(session: Session) -> Routine[tuple[int, int, int]]:
+    """`WintunReceivePacket`: (Win32 error, offset of the packet's data, its size in bytes); error 0 for a packet."""
+    ring = session.receiving
+    capacity = ring.capacity
+    yield ring.lock.acquire
+    error, head, size = Win32Error.ERROR_SUCCESS, (yield ring.cursor.get), 0
+    # Stopped: the registration has ended, or an earlier packet was bad.
+    if head >= capacity or (tail := (yield ring.tail.load)) >= capacity:
+        error = Win32Error.ERROR_HANDLE_EOF
+    elif head == tail:
+        error = Win32Error.ERROR_NO_MORE_ITEMS
+    elif (available := content(head, tail, capacity)) < PACKET_HEADER_BYTES:
+        error = Win32Error.ERROR_INVALID_DATA
+    else:
+        size = yield LoadSize(ring, head)
+        if size > session.limits.max_packet_bytes or stored_bytes(size) > available:
+            error = Win32Error.ERROR_INVALID_DATA
+        else:
+            yield Put(ring.cursor, wrap(head + stored_bytes(size), capacity))
+            yield Put(ring.outstanding, (yield ring.outstanding.get) + 1)
+    yield ring.lock.release
+    return (error, 0, 0) if error else (error, head + PACKET_HEADER_BYTES, size)
+
+
+def release_receive_packet(session: Session, offset: int) -> Routine[None]:
+    """`WintunReleaseReceivePacket` of the packet whose data is at `offset`: any order, any thread.
+
+    `Head` moves over the released packets at the front, so it stays behind the oldest one still held.
+    """
+    ring = session.receiving
+    start = offset - PACKET_HEADER_BYTES
+    yield ring.lock.acquire
+    yield StoreSize(ring, start, (yield LoadSize(ring, start)) | MARK)
+    before = yield ring.released.get
+    after = yield from _pass_finished(ring, before, finished=MARK)
+    if after != before:
+        yield Put(ring.released, after)
+        yield Store(ring.head, after)
+    yield ring.lock.release
+
+
+def allocate_send_packet(session: Session, size: int) -> Routine[tuple[int, int]]:
+    """`WintunAllocateSendPacket`: (Win32 error, offset of the packet's data); error 0 for space of `size` bytes."""
+    ring = session.sending
+    capacity = ring.capacity
+    needed = stored_bytes(size)
+    yield ring.lock.acquire
+    error, tail = Win32Error.ERROR_SUCCESS, (yield ring.cursor.get)
+    if tail >= capacity or (head := (yield ring.head.load)) >= capacity:
+        error = Win32Error.ERROR_HANDLE_EOF
+    elif needed > space(head, tail, capacity):
+        error = Win32Error.ERROR_BUFFER_OVERFLOW
+    else:
+        yield StoreSize(ring, tail, size | MARK)
+        yield Put(ring.cursor, wrap(tail + needed, capacity))
+        yield Put(ring.outstanding, (yield ring.outstanding.get) + 1)
+    yield ring.lock.release
+    return (error, 0) if error else (error, tail + PACKET_HEADER_BYTES)
+
+
+def send_packet(session: Session, offset: int) -> Routine[None]:
+    """`WintunSendPacket` of the packet whose data is at `offset`: any order, any thread.
+
+    `Tail` moves over the finished packets at the front, so the order on the wire is the order of allocation.
+    """
+    ring = session.sending
+    start = offset - PACKET_HEADER_BYTES
+    yield ring.lock.acquire
+    yield StoreSize(ring, start, (yield LoadSize(ring, start)) & ~MARK)
+    before = yield ring.released.get
+    after = yield from _pass_finished(ring, before, finished=0)
+    if after != before or session.revision.always_stores_tail:
+        yield Put(ring.released, after)
+        yield Store(ring.tail, after)
+        if session.revision.has_full_barrier:
+            yield _FENCE
+        if (yield ring.alertable.load):
+            yield session.send_moved.set
+    yield ring.lock.release
+
+
+def _pass_finished(ring: SessionRing, offset: int, *, finished: int) -> Routine[int]:
+    """Move over the packets from `offset` on whose mark is `finished`; they are not outstanding any more."""
+    outstanding = before = yield ring.outstanding.get
+    while outstanding:
+        size = yield LoadSize(ring, offset)
+        if size & MARK != finished:
+            break
+        offset = wrap(offset + stored_bytes(size & ~MARK), ring.capacity)
+        outstanding -= 1
+    if outstanding != before:
+        yield Put(ring.outstanding, outstanding)
+    return offset
