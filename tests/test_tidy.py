@@ -245,25 +245,21 @@ HOST_MODULES = {
     "tempfile",
     "threading",
     "time",
-    "uuid",
     "_random",
     "_socket",
     "_thread",
-    "_uuid",
 }
 # Of these, only what comes from the host.
 HOST_NAMES = {
     "os": {"environ", "getenv", "getpid", "getppid", "getrandom", "times", "uname", "urandom", "cpu_count", "getlogin"},
     "numpy": {"random"},
+    "uuid": {"getnode", "uuid1", "uuid4"},
 }
 # What a file may use of such a module, and why. A facade names what it wraps.
 HOST_USES = {
     "wintunsim/kernel/streams.py random": ("Random", "a stream's raw bits come from a generator with its own seed"),
     "wintunsim/kernel/pages.py tempfile": ("TemporaryFile", "memory mapped twice lies in a file without a name"),
     "wintunsim/kernel/probe.py threading": ("Lock", "host threads share the probing pipe; none is started here"),
-    "wintunsim/kernel/system.py uuid": ("UUID", "the class; its bits come from a stream"),
-    "wintunsim/kernel/devices.py uuid": ("UUID", "the class"),
-    "wintunsim/win32/configuration.py uuid": ("UUID", "the class"),
     "wintunsim/win32/clocks.py datetime": ("UTC datetime timedelta", "calendar arithmetic on virtual times"),
     "wintunsim/clients/clocks.py time": ("asctime gmtime strftime struct_time", "calendar arithmetic on virtual times"),
     "wintunsim/clients/commands.py subprocess": (

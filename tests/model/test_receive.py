@@ -421,7 +421,8 @@ def test_several_nbls_in_one_call(tools, order):
     returns(tools, bench, *(nbls[index] for index in order), log=log)
     assert [text for text in log if text.startswith("Store")] == [f"Store receive.Head={h}" for h in (24, 52, 84)]
     # The ring is read once, the statistics are added once, the lock is taken for each look at the list.
-    assert (log[0], log.count("Get receive ring"), log[-1], log.count("CountReceived")) == ("Get receive ring", 1, "CountReceived", 1)
+    assert (log[0], log.count("Get receive ring")) == ("Get receive ring", 1)
+    assert (log[-1], log.count("CountReceived")) == ("CountReceived", 1)
     assert log.count("Acquire receive") == log.count("TakeCompleted receive active") == 3 + 3
     assert bench.statistics == {"in_octets": 72, "in_unicast_octets": 72, "in_unicast_packets": 3}
 
