@@ -157,6 +157,8 @@ class Machine:
         self.costs = costs or Costs()
         self.now = 0
         """The running thread's virtual time in ns."""
+        self.latest = 0
+        """How far time has come in all runs, in ns."""
         self.horizon = FOREVER
         """The running thread must give way before acting later than this."""
         self.foreign = FOREVER
@@ -174,6 +176,7 @@ class Machine:
         self._order = 0
         self._hub: Any = greenlet.getcurrent()
         self._pump_due = FOREVER
+        self._pump_event: simpy.Event | None = None
 
     # -- randomness and clocks --------------------------------------------------------------------------------------
 
@@ -228,9 +231,10 @@ class Machine:
             self.threads.remove(thread)
         self.trace.record((self.time(), thread.number, Kind.THREAD_END, thread.number, thread.exit_code, 0))
         self._forget_wait(thread)
-        self.current = None
         thread.ended.signalled = True
         self.signalled(thread.ended)
+        if self.current is thread:
+            self.current = None
 
     def kill(self, thread: Thread) -> None:
         """Terminate a thread: it gets `ThreadKilled` where it stands, and time stands still while it unwinds.
@@ -253,6 +257,7 @@ class Machine:
             self.horizon = -1  # whatever lets time pass raises ThreadKilled again
             raise ThreadKilled
         caller, now, horizon = self.current, self.now, self.horizon
+        self.now = self.time()
         for _ in range(100):
             if thread.greenlet.dead:
                 break
@@ -264,6 +269,8 @@ class Machine:
             _abandoned.append(thread.greenlet)
             self._end(thread)
         self.current, self.now, self.horizon = caller, now, min(horizon, self._next_due())
+        if caller is None and self._ready and self._ready[0][0] < self._pump_due:
+            self._schedule_pump(self._ready[0][0])
 
     def interrupt(self, thread: Thread, error: BaseException) -> None:
         """Raise `error` in a blocked thread, out of its wait. A thread that is in the kernel is left alone."""
@@ -393,24 +400,29 @@ class Machine:
 
     def _schedule_pump(self, time_ns: int) -> None:
         self._pump_due = time_ns
-        pump = simpy.Event(self.environment)
+        self._pump_event = pump = simpy.Event(self.environment)
         pump._ok = True
         pump._value = None
         assert pump.callbacks is not None
         pump.callbacks.append(self._pump)
         self.environment.schedule(pump, delay=time_ns - int(self.environment.now))
 
-    def _pump(self, _event: object) -> None:
+    def _pump(self, event: simpy.Event) -> None:
         """The one simpy event: run threads until a foreign event is due."""
-        self._pump_due = FOREVER
+        if event is not self._pump_event:
+            return  # an earlier one took its place
+        self._pump_due = -1  # what becomes ready meanwhile needs no other pump
         self.foreign = self.environment.next_time()
-        while (thread := self._next_thread()) is not None:
-            thread.greenlet.switch()
-            self.current = None
-            self.foreign = self.environment.next_time()
-            self.trace.checkpoint()
-        if self._ready:
-            self._schedule_pump(self._ready[0][0])
+        try:
+            while (thread := self._next_thread()) is not None:
+                thread.greenlet.switch()
+                self.current = None
+                self.foreign = self.environment.next_time()
+                self.trace.checkpoint()
+        finally:
+            self._pump_due = FOREVER
+            if self._ready:
+                self._schedule_pump(self._ready[0][0])
 
     # -- waits ------------------------------------------------------------------------------------------------------
 
@@ -547,6 +559,7 @@ class Machine:
             thread.greenlet.parent = self._hub
         while environment.next_time() < self.limit:
             step()
+        self.latest = max(self.latest, self.now, int(environment.now))
         self.trace.flush()
         return environment.has_events()
 
