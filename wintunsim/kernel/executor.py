@@ -60,16 +60,14 @@ _CLOCKED = frozenset(
 
 They cost time, but take effect together with the visible operation before them. They touch what their thread alone may
 touch then (state under a lock that it holds, ring bytes that are not published or not given back yet), or a flag or
-lock for which any order is one that a real machine may take. So runs need a third of the thread switches. What is ordered
-exactly: ring words, events, waits, calls to NDIS. (The exploring executor orders everything.)
+lock for which any order is one that a real machine may take. So runs need a third of the thread switches. What is
+ordered exactly: ring words, events, waits, calls to NDIS. (The exploring executor orders everything.)
 """
 _VISIBLE = 2
 
 
 def _clock_use(kind: type[op.Operation]) -> int:
-    if kind in _UNCLOCKED:
-        return 0
-    return 1 if kind in _CLOCKED else _VISIBLE
+    return 0 if kind in _UNCLOCKED else 1 if kind in _CLOCKED else _VISIBLE
 
 
 class Surroundings(Protocol):

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
 from heapq import heappop, heappush, heappushpop
-from typing import Any, Protocol, TypeVar
+from typing import Any
 
 import greenlet
 import simpy
@@ -19,134 +19,17 @@ from wintun_model.errors import ModelError
 from wintun_model.operations import Event, Lock
 from wintun_model.trace import Kind, Trace
 from wintunsim.kernel.costs import Costs
+from wintunsim.kernel.environment import Environment
 from wintunsim.kernel.streams import Stream
+from wintunsim.kernel.thread import Thread, ThreadKilled, Waitable
 
-T = TypeVar("T")
+__all__ = ["FOREVER", "TIMED_OUT", "Machine", "Thread", "ThreadKilled", "Waitable"]
 
 FOREVER = 1 << 62
 """A time that never comes, in ns."""
 
 TIMED_OUT = -1
 """What `Machine.wait` answers when its deadline came first."""
-
-
-class ThreadKilled(BaseException):
-    """Raised inside a thread that has been terminated, and by every kernel call it still makes."""
-
-
-class Waitable(Protocol):
-    """A kernel object that threads can wait for (spec win32 §3). `waiters` are the waiting threads, oldest first."""
-
-    name: str
-    number: int
-    waiters: list[Any]
-
-    def is_signalled(self, thread: object) -> bool:
-        """Whether a wait of `thread` would be satisfied now."""
-
-    def consume(self, thread: object) -> None:
-        """What a satisfied wait of `thread` does to the object."""
-
-
-class Environment(simpy.Environment):
-    """simpy's environment, which tells the machine of everything that is scheduled, and may be moved ahead by it."""
-
-    def __init__(self, machine: Machine) -> None:
-        super().__init__(0)
-        self.machine = machine
-
-    def schedule(
-        self,
-        event: simpy.Event,
-        priority: Any = simpy.events.NORMAL,
-        delay: float = 0,
-    ) -> None:
-        machine = self.machine
-        if machine.current is not None:
-            self._now = machine.now
-        super().schedule(event, priority, delay)
-        due = int(self._now + delay)
-        if due < machine.foreign:
-            machine.foreign = due
-            if due < machine.horizon:
-                machine.horizon = due
-
-    def next_time(self) -> int:
-        """When the next simpy event is due, or when the run is over."""
-        limit = self.machine.limit
-        queue = self._queue
-        return min(int(queue[0][0]), limit) if queue else limit
-
-    def has_events(self) -> bool:
-        """Whether anything is left to happen."""
-        return bool(self._queue)
-
-
-class Thread:
-    """One simulated thread. `process` is None for the system's own threads."""
-
-    __slots__ = (
-        "ended",
-        "exception",
-        "exit_code",
-        "function",
-        "generation",
-        "greenlet",
-        "interruption",
-        "is_doomed",
-        "is_killed",
-        "is_started",
-        "kernel_depth",
-        "last_error",
-        "local",
-        "name",
-        "number",
-        "priority",
-        "process",
-        "thread_id",
-        "wait_all",
-        "wait_objects",
-        "waiting_for",
-        "waiting_since_ns",
-        "wake_ns",
-        "wake_value",
-    )
-
-    def __init__(self, name: str, function: Callable[[], object], process: Any = None, priority: int = 8) -> None:
-        self.name = name
-        self.function = function
-        self.process = process
-        self.priority = priority
-        self.number = 0
-        self.thread_id = 0
-        self.greenlet: Any = None
-        self.generation = 0
-        self.wake_value: Any = None
-        self.wait_objects: tuple[Waitable, ...] = ()
-        self.wait_all = False
-        self.waiting_for = ""
-        """What a blocked thread waits for, in words; empty while it is ready."""
-        self.wake_ns: int | None = None
-        """What waking it costs, where that is not the usual cost."""
-        self.waiting_since_ns = 0
-        self.is_started = False
-        self.is_killed = False
-        self.interruption: BaseException | None = None
-        """What is to be raised in the thread when it runs next."""
-        self.is_doomed = False
-        """Terminated, but in the kernel: it ends when it leaves it."""
-        self.kernel_depth = 0
-        """How many requests the thread is in."""
-        self.exit_code = 0
-        self.exception: BaseException | None = None
-        self.last_error = 0
-        """The thread's last error, as `GetLastError` gives it."""
-        self.local: dict[Any, Any] = {}
-        """What layers above keep for each thread, by their own keys."""
-        self.ended = Event(f"{name} ended", manual_reset=True)
-
-    def __repr__(self) -> str:
-        return f"Thread({self.name})"
 
 
 class Machine:

@@ -51,6 +51,8 @@ class Process:
         """What layers above keep for each process, by their own keys."""
         self.exit_callbacks: list[Callable[[Process], None]] = []
         """Called, in order, when the process ends: after its threads are gone, before its handles are closed."""
+        self.ended_callbacks: list[Callable[[Process], None]] = []
+        """Called, in order, when the process has ended."""
         self._threads_started = 0
         self.is_exiting = False
 
@@ -122,5 +124,7 @@ class Process:
         self.exit_code = exit_code & 0xFFFFFFFF
         machine.trace.record((machine.time(), 0, Kind.PROCESS_END, self.trace_number, self.exit_code, 0))
         machine.set_event(self.ended)
+        for callback in self.ended_callbacks:
+            callback(self)
         if current is not None and current in self.threads:
             machine.kill(current)

@@ -28,6 +28,10 @@ class RegisteredPages:
         self.view = view(address, size)
         self.views: list[memoryview] = []
 
+    def contains(self, address: int, size: int) -> bool:
+        """Whether a range lies in these pages."""
+        return self._address <= address and address + size <= self._address + self._size
+
     def check(self) -> None:
         """Raise `ClientFault` when the memory has gone since it was registered."""
         if not self.is_held and not probe.is_accessible(self._address, self._size, write=True):

@@ -48,6 +48,9 @@ class System:
         self.executor = Executor(self.machine, self)
         self.processes: list[Process] = []
         self.devices: list[AdapterDevice] = []
+        self.all_devices: list[AdapterDevice] = []
+        """Also those that were removed."""
+        self.device_added: Callable[[AdapterDevice], None] = lambda device: None
         self.named_objects: dict[str, Any] = {}
         self.fails: Callable[[str], bool] = lambda what: False
         """Which allocations fail: called with "NBL", "memory descriptor", "map" or "thread"."""
@@ -74,6 +77,8 @@ class System:
         device = AdapterDevice(self, name, self._adapters_made, guid)
         self._adapters_made += 1
         self.devices.append(device)
+        self.all_devices.append(device)
+        self.device_added(device)
         self._ports[device.adapter] = device.port
         # Nobody can see the miniport before it runs, so its start takes no thread and no time.
         for operation in restart(device.adapter):
@@ -145,6 +150,15 @@ class System:
         """The driver gives pages back: nobody may look at the ring in them any more."""
         for device in self.devices:
             device.port.pages_unlocked(pages)
+
+    def is_registered_memory(self, address: int, size: int) -> bool:
+        """Whether a range lies in rings that are registered, and so is good to read and write."""
+        for device in self.devices:
+            for ring in (device.adapter.send_ring.value, device.adapter.receive_ring.value):
+                pages: Any = ring.pages if ring is not None else None
+                if pages is not None and pages.views and pages.is_held and pages.contains(address, size):
+                    return True
+        return False
 
     def check_memory(self) -> None:
         """Raise `ClientFault` when registered memory that nothing holds is gone."""

@@ -1,0 +1,108 @@
+"""The command line. Nothing heavy is imported before it is known what to do."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+
+from wintun_model.revision import DEFAULT_REVISION, REVISIONS
+from wintunsim.errors import UsageError
+
+EXIT_USAGE = 2
+
+_EPILOG = """\
+traffic (SPEC of --traffic, repeatable):
+  capture:FILE[,local=ADDR][,loop=N][,speed=X]   packets of a pcap or pcapng file from the local addresses
+  udp:rate=PPS,size=BYTES[,count=N][,from=ADDR][,to=ADDR]
+  ping:count=N[,interval=DUR][,size=BYTES][,from=ADDR][,to=ADDR]
+  none
+durations: 250us, 1.5ms, 10s, 2m
+
+exit code: the client's; 2 for a mistake in what was asked for; 3 when nothing can ever happen again and a client
+thread still waits; 4 when --check-determinism finds a difference; 139 when the client crashed.
+"""
+
+
+def _seed(text: str) -> int:
+    try:
+        seed = int(text, 0)
+    except ValueError:
+        seed = -1
+    if not 0 <= seed < 1 << 64:
+        raise argparse.ArgumentTypeError(f"{text!r} is no seed: give an integer from 0 to 2^64 - 1")
+    return seed
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="wintunsim",
+        description="A deterministic simulator of the Wintun driver: runs unchanged Windows clients in virtual time.",
+    )
+    parser.add_argument("--version", action="version", version=f"wintunsim {_version()}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    run = commands.add_parser(
+        "run",
+        help="run a Python client, written for Windows, against a simulated adapter",
+        description="Run a Python client, written for Windows, against a simulated Wintun adapter, in virtual time.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        usage="wintunsim run [options] (CLIENT.py | -m MODULE) [arguments of the client ...]",
+    )
+    run.add_argument("--seed", type=_seed, help="of all randomness (default: $WINTUNSIM_SEED or 0)")
+    run.add_argument("--driver", metavar="REVISION", default=DEFAULT_REVISION, help=f"one of {', '.join(REVISIONS)}")
+    run.add_argument("--traffic", metavar="SPEC", action="append", default=[], help="what the system sends; see below")
+    run.add_argument(
+        "--answer",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="whether a host answers echo requests and UDP port 7 (default: it does)",
+    )
+    run.add_argument("--until", metavar="DURATION", help="virtual time at which the client gets Ctrl+C")
+    run.add_argument("--adapter", metavar="NAME", default="Wintun", help="the adapter that is there ('' for none)")
+    run.add_argument(
+        "--user",
+        choices=("system", "administrator", "user"),
+        default="system",
+        help="who the client runs as (default: system)",
+    )
+    run.add_argument("--trace", metavar="FILE", help="write the trace as JSON lines")
+    run.add_argument("--capture", metavar="FILE", help="write what crossed the rings as pcapng")
+    run.add_argument("--report", metavar="FILE", help="write the report as JSON ('-': standard output)")
+    run.add_argument("--log-calls", metavar="FILE", help="write every DLL call with its result ('-': standard error)")
+    run.add_argument("--digest-payload", action="store_true", help="let the digest cover the packets' bytes too")
+    run.add_argument("--check-determinism", action="store_true", help="run twice and compare the digests")
+    run.add_argument("--quiet", action="store_true", help="no report on standard error")
+    run.add_argument("-m", dest="module", action="store_true", help="CLIENT is a module's name")
+    run.add_argument("client", metavar="CLIENT", help="the client's script, or module with -m")
+    run.add_argument("arguments", nargs=argparse.REMAINDER, help="what the client gets as its arguments")
+    return parser
+
+
+def _version() -> str:
+    try:
+        return version("wintunsim")
+    except PackageNotFoundError:
+        return "(not installed)"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; answers the exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        if options.seed is None:
+            text = os.environ.get("WINTUNSIM_SEED", "0")
+            try:
+                options.seed = _seed(text)
+            except argparse.ArgumentTypeError as error:
+                raise UsageError(f"WINTUNSIM_SEED: {error}") from None
+        from wintunsim.cli_run import run
+
+        return run(options)
+    except UsageError as error:
+        print(f"wintunsim: {error}", file=sys.stderr)
+        return EXIT_USAGE
+    except BrokenPipeError:
+        return 1

@@ -1,0 +1,148 @@
+"""What a run came to: the report, as data, as JSON and as text for people."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from wintunsim.kernel.monitor import RingCounts
+
+EXIT_STUCK = 3
+
+
+def format_duration(time_ns: int) -> str:
+    """A time in ns as people write it, with four digits at most: `8.2 µs`."""
+    for unit, size in (("s", 10**9), ("ms", 10**6), ("µs", 10**3)):
+        if time_ns >= size:
+            return f"{time_ns / size:.4g} {unit}"
+    return f"{time_ns} ns"
+
+
+def format_bytes(count: int) -> str:
+    """A number of bytes with a binary unit where that is exact, else with thin separators."""
+    for unit, size in (("MiB", 1 << 20), ("KiB", 1 << 10)):
+        if count >= size and count % size == 0:
+            return f"{count // size} {unit}"
+    return f"{count:,} B"
+
+
+def _percentiles(latencies: Any) -> dict[str, int] | None:
+    """Nearest-rank percentiles: times that were measured, not means of two."""
+    if not len(latencies):
+        return None
+    ordered = np.sort(np.frombuffer(latencies, dtype=np.int64))
+    last = len(ordered) - 1
+    ranks = {"min": 0, "p50": -(-len(ordered) * 50 // 100) - 1, "p99": -(-len(ordered) * 99 // 100) - 1, "max": last}
+    return {name: int(ordered[max(rank, 0)]) for name, rank in ranks.items()}
+
+
+def ring_report(counts: RingCounts) -> dict[str, Any]:
+    """One direction as data: packets, bytes, capacity, peak content, latency in ns (None without packets)."""
+    return {
+        "packets": counts.packets,
+        "bytes": counts.size_bytes,
+        "capacity_bytes": counts.capacity_bytes,
+        "peak_content_bytes": counts.peak_content_bytes,
+        "latency_ns": _percentiles(counts.latencies_ns),
+    }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """The outcome of a simulation. Times are virtual, in ns."""
+
+    digest: str
+    """SHA-256 of the trace, in hexadecimal."""
+    seed: int
+    driver: str
+    virtual_ns: int
+    clients: list[dict[str, Any]]
+    """One entry for each process: name, process_id, exit_code (None when it did not end)."""
+    adapters: list[dict[str, Any]]
+    """One entry for each adapter: name, counters, `rings` with `send` and `receive`."""
+    traffic: list[dict[str, Any]]
+    commands: list[dict[str, Any]] = field(default_factory=list)
+    stuck: list[str] = field(default_factory=list)
+    """The client threads that wait for what can never happen; empty when all is well."""
+
+    @property
+    def exit_code(self) -> int:
+        """3 when the clients are stuck, else the first client's exit code (1 when it did not end)."""
+        if self.stuck:
+            return EXIT_STUCK
+        code = self.clients[0]["exit_code"] if self.clients else 0
+        return 1 if code is None else int(code)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The report as data, ready for JSON. `client`, `adapter` and `rings` are those of the first one."""
+        first = next((adapter for adapter in self.adapters if adapter["rings"]["send"]["capacity_bytes"]), None)
+        first = first or (self.adapters[0] if self.adapters else None)
+        return {
+            "digest": self.digest,
+            "seed": self.seed,
+            "driver": self.driver,
+            "virtual_ns": self.virtual_ns,
+            "client": self.clients[0] if self.clients else None,
+            "adapter": {key: value for key, value in first.items() if key != "rings"} if first else None,
+            "rings": first["rings"] if first else None,
+            "traffic": self.traffic,
+            "commands": self.commands,
+            "stuck": self.stuck,
+            "clients": self.clients,
+            "adapters": self.adapters,
+        }
+
+    def to_json(self) -> str:
+        """The report as JSON, indented, with a line end."""
+        return json.dumps(self.as_dict(), indent=2, ensure_ascii=False) + "\n"
+
+    def to_text(self) -> str:
+        """The report for people: some lines, each with a line end."""
+        lines = [
+            f"wintunsim: driver {self.driver}, seed {self.seed}, {format_duration(self.virtual_ns)} of virtual time"
+        ]
+        for client in self.clients:
+            code = client["exit_code"]
+            lines.append(f"  {client['name']}: " + ("did not end" if code is None else f"exit code {code}"))
+        for adapter in self.adapters:
+            lines += self._adapter_lines(adapter)
+        for row in self.traffic:
+            lines.append(f"  {row['description']}" + _echo_text(row))
+        lines.append(f"  digest {self.digest}")
+        return "\n".join(lines) + "\n"
+
+    @staticmethod
+    def _adapter_lines(adapter: dict[str, Any]) -> list[str]:
+        rings = adapter["rings"]
+        if not rings["send"]["capacity_bytes"]:
+            return [f"  {adapter['name']}: no rings were registered"]
+        lines = [
+            f"  {adapter['name']:<16}{'packets':>10}{'bytes':>14}{'most in ring':>24}   latency min / p50 / p99 / max"
+        ]
+        for name, text in (("send", "send (to client)"), ("receive", "receive")):
+            ring = rings[name]
+            held = f"{ring['peak_content_bytes']:,} of {format_bytes(ring['capacity_bytes'])}"
+            latency = ring["latency_ns"]
+            times = "-" if latency is None else " / ".join(format_duration(value) for value in latency.values())
+            lines.append(f"    {text:<16}{ring['packets']:>8,}{ring['bytes']:>14,}{held:>24}   {times}")
+        if adapter["refused"]:
+            causes = ", ".join(f"{count:,} {status}" for status, count in adapter["refused"].items())
+            lines.append(f"    not sent        {causes}")
+        if adapter["in_discards"] or adapter["in_errors"]:
+            lines.append(
+                f"    not received    {adapter['in_discards']:,} discarded, {adapter['in_errors']:,} with errors"
+            )
+        return lines
+
+
+def _echo_text(row: dict[str, Any]) -> str:
+    if "sent" not in row:
+        return ""
+    text = f": {row['sent']} sent, {row['answered']} answered"
+    if row.get("rtt_min_ns") is not None:
+        times = " / ".join(format_duration(row[f"rtt_{name}_ns"]) for name in ("min", "avg", "max"))
+        text += f", round trip min / avg / max {times}"
+    return text

@@ -1,0 +1,64 @@
+"""The trace as JSON lines: one object a record, with names in place of numbers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from os import PathLike
+from pathlib import Path
+from typing import IO
+
+from wintun_model.trace import FIELDS, RECORD_LENGTH, Kind, Trace
+from wintunsim.errors import UsageError
+
+_PLAIN = (Kind.NAME, Kind.PAYLOAD)
+_KIND_NAMES = {int(kind): kind.name.lower() for kind in Kind}
+_FIELD_NAMES = {int(kind): names for kind, names in FIELDS.items()}
+
+
+class JsonLines:
+    """Writes a trace's records as they come. `NAME` records are left out: every line has its names.
+
+    The file grows as `NAME.part` and appears under its name when it is closed; `-` is standard output.
+    """
+
+    def __init__(self, path: str | PathLike[str], trace: Trace) -> None:
+        self.path = Path(path)
+        self._part: Path | None = None
+        self._names = trace.names
+        try:
+            if str(path) == "-":
+                self._file: IO[str] = Path("/dev/stdout").open("w", encoding="utf-8")
+            elif self.path.exists() and not self.path.is_file():
+                self._file = self.path.open("w", encoding="utf-8")
+            else:
+                self._part = self.path.with_name(self.path.name + ".part")
+                self._file = self._part.open("w", encoding="utf-8")
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise UsageError(f"the trace {str(path)!r} cannot be written ({reason}): choose another file") from None
+        trace.add_sink(self.write)
+
+    def write(self, records: Sequence[int]) -> None:
+        """Write a batch of whole records, flattened."""
+        names = self._names
+        lines = []
+        for start in range(0, len(records), RECORD_LENGTH):
+            time_ns, thread, kind, *values = records[start : start + RECORD_LENGTH]
+            if kind == Kind.NAME:
+                continue
+            line: dict[str, object] = {"t_ns": time_ns, "thread": names[thread], "kind": _KIND_NAMES[kind]}
+            for place, (field, value) in enumerate(zip(_FIELD_NAMES[kind], values, strict=True)):
+                if field:
+                    line[field] = names[value] if place == 0 and kind not in _PLAIN else value
+            lines.append(json.dumps(line, separators=(",", ":")))
+        if lines:
+            self._file.write("\n".join(lines) + "\n")
+
+    def close(self) -> None:
+        """Finish the file and give it its name. Again: nothing."""
+        if self._file.closed:
+            return
+        self._file.close()
+        if self._part is not None:
+            self._part.replace(self.path)
