@@ -260,6 +260,12 @@ HOST_USES = {
     "wintunsim/kernel/streams.py random": ("Random", "a stream's raw bits come from a generator with its own seed"),
     "wintunsim/kernel/pages.py tempfile": ("TemporaryFile", "memory mapped twice lies in a file without a name"),
     "wintunsim/kernel/probe.py threading": ("Lock", "host threads share the probing pipe; none is started here"),
+    "wintunsim/cli.py os": ("environ", "the command line's default seed"),
+    "wintunsim/cli_run.py signal": (
+        "SIGBUS SIGINT SIGSEGV SIG_IGN default_int_handler signal",
+        "a person's Ctrl+C, and how the child process ended",
+    ),
+    "wintunsim/cli_run.py threading": ("Event Thread", "the progress line on a terminal, which only looks"),
     "wintunsim/win32/clocks.py datetime": ("UTC datetime timedelta", "calendar arithmetic on virtual times"),
     "wintunsim/clients/clocks.py time": ("asctime gmtime strftime struct_time", "calendar arithmetic on virtual times"),
     "wintunsim/clients/commands.py subprocess": (
