@@ -27,11 +27,14 @@ class VirtualSelector:
     def select(self, timeout: float | None = None) -> list[Any]:
         client = self._client
         machine = client.machine
-        if timeout is not None and timeout <= 0:
-            client.spend(machine.costs.system_call_ns)
+        if self._wake.signalled or (timeout is not None and timeout <= 0):
+            client.spend(0)
             self._wake.signalled = False
             return []
         client.spend(machine.costs.system_call_ns)
+        if self._wake.signalled:
+            self._wake.signalled = False
+            return []
         deadline_ns = FOREVER
         if timeout is not None:
             deadline_ns = machine.tick_after(machine.now + math.ceil(timeout * 1000) * 1_000_000)
@@ -42,8 +45,8 @@ class VirtualSelector:
         """End the loop's wait, or its next one."""
         machine = self._client.machine
         if not self._wake.signalled:
-            machine.set_event(self._wake)
-            self._client.spend(machine.costs.event_ns)
+            self._wake.signalled = True
+            machine.signalled(self._wake)
 
     def close(self) -> None:
         """Nothing to close."""

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from wintun_model.operations import Event
 from wintunsim.clients import sources
+from wintunsim.kernel.machine import FOREVER
 from wintunsim.clients.catalogue import (
     ABSENT_ON_WINDOWS,
     HIDDEN,
@@ -130,7 +131,7 @@ class Importer:
         loader, done = self._loading[name]
         is_loading_too = any(thread is machine.current for thread, _ in self._loading.values())
         if machine.current is not None and loader is not machine.current and not is_loading_too:
-            machine.wait([done])
+            machine.wait_quietly((done,), FOREVER, machine.costs.wake_ns)
 
     # -- loading ----------------------------------------------------------------------------------------------------
 

@@ -70,12 +70,15 @@ class Interrupts:
                 self._client.process.exit(3 if number != SIGINT else 0xC000013A)
 
     def wait(self, objects: Sequence[Waitable], deadline_ns: int = FOREVER) -> int:
-        """`Machine.wait` for any of `objects` (none: only for the deadline), from which signals are handled."""
+        """Wait for any of `objects`, of which none is signalled (none at all: only for the deadline), handling signals.
+
+        Such waits leave no word in the trace: they are Python's own, and differ from version to version.
+        """
         client = self._client
         machine = client.machine
         wait: Callable[[], int]
         if objects:
-            wait = lambda: machine.wait(objects, deadline_ns=deadline_ns)  # noqa: E731
+            wait = lambda: machine.wait_quietly(objects, deadline_ns, machine.costs.wake_ns)  # noqa: E731
         else:
             wait = lambda: int(machine.block(deadline_ns))  # noqa: E731
         if machine.current is not client.process.main_thread:

@@ -1,6 +1,7 @@
-"""``_thread``'s locks for simulated threads: free ones cost a user-mode call, contended ones wait in virtual time.
+"""``_thread``'s locks for simulated threads: free ones cost nothing, contended ones wait in virtual time.
 
-As in CPython a lock is not handed over: a release wakes the oldest waiter, which then competes for it.
+As in CPython a lock is not handed over: a release wakes the oldest waiter, which then competes for it. Free locks cost nothing
+because how often ``threading`` and its like take one differs between versions of Python, and runs must not.
 """
 
 from __future__ import annotations
@@ -34,10 +35,10 @@ class Lock:
         client = self.client
         if not self._held:
             self._held = True
-            client.spend_call()
+            client.calls[0] += 1
             return True
         if not blocking or timeout == 0:
-            client.spend_call()
+            client.calls[0] += 1
             return False
         return self._wait(timeout)
 
@@ -46,7 +47,6 @@ class Lock:
         machine = client.machine
         if machine.current is None:
             return False
-        client.calls[0] += 1
         deadline_ns = client.deadline_ns(timeout)
         wake = self._wake
         if wake is None:
@@ -57,25 +57,26 @@ class Lock:
                     return False
                 client.interrupts.wait((wake,), deadline_ns)
         except BaseException:
-            self._wake_one()
+            if not self._held:
+                self._wake_one()
             raise
         self._held = True
+        client.calls[0] += 1
         return True
 
     def _wake_one(self) -> None:
         wake = self._wake
-        if wake is not None and wake.waiters and not self._held:
-            self.client.machine.set_event(wake)
+        if wake is not None and wake.waiters:
+            wake.signalled = True
+            self.client.machine.signalled(wake)
 
     def release(self) -> None:
         """Give the lock back. Raises RuntimeError when nobody holds it."""
         if not self._held:
             raise RuntimeError("release unlocked lock")
         self._held = False
-        wake = self._wake
-        if wake is not None and wake.waiters:
-            self.client.machine.set_event(wake)
-        self.client.spend_call()
+        if self._wake is not None:
+            self._wake_one()
 
     def locked(self) -> bool:
         """Whether somebody holds the lock."""
@@ -98,6 +99,23 @@ class Lock:
         return f"<{state} _thread.lock object at {id(self):#x}>"
 
 
+class Sentinel(Lock):
+    """The lock that tells ``threading`` of 3.11 and 3.12 that a thread has ended: who waits for it waits for the thread."""
+
+    __slots__ = ("ended",)
+    ended: Event
+
+    def _wait(self, timeout: float) -> bool:
+        client = self.client
+        if self.ended.signalled or client.machine.current is None:
+            return False
+        client.interrupts.wait((self.ended,), client.deadline_ns(timeout))
+        if self._held:
+            return False
+        self._held = True
+        return True
+
+
 class RLock:
     """A lock that its owner may take again. Subclassed for each process, which gives `client`."""
 
@@ -115,7 +133,6 @@ class RLock:
         current = self.client.machine.current
         if self._owner is not None and self._owner is current:
             self._count += 1
-            self.client.spend_call()
             return True
         if self._lock.acquire(blocking, timeout):
             self._owner = current
@@ -131,8 +148,6 @@ class RLock:
         if self._count == 0:
             self._owner = None
             self._lock.release()
-        else:
-            self.client.spend_call()
 
     def locked(self) -> bool:
         """Whether somebody holds the lock."""

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
-from wintunsim.clients.locks import TIMEOUT_MAX, Lock, RLock
+from wintunsim.clients.locks import TIMEOUT_MAX, Lock, RLock, Sentinel
 from wintunsim.kernel.machine import TIMED_OUT, Thread, ThreadKilled
 
 if TYPE_CHECKING:
@@ -42,9 +42,11 @@ class _ThreadHandle:
         if thread is not None:
             if thread is client.machine.current:
                 raise RuntimeError("Cannot join current thread")
-            client.spend_call()
             seconds = -1 if timeout is None or timeout < 0 else timeout
-            if client.interrupts.wait((thread.ended,), client.deadline_ns(seconds)) == TIMED_OUT:
+            deadline_ns = client.deadline_ns(seconds) if seconds else client.machine.now
+            if not thread.ended.signalled and deadline_ns <= client.machine.now:
+                return
+            if not thread.ended.signalled and client.interrupts.wait((thread.ended,), deadline_ns) == TIMED_OUT:
                 return
         self._is_done = True
 
@@ -172,6 +174,7 @@ def make_thread_module(client: ClientProcess) -> ModuleType:
     machine, process = client.machine, client.process
     common = {"client": client, "__module__": "_thread"}
     lock_type: type[Lock] = type("lock", (Lock,), {"__slots__": (), **common})
+    sentinel_type: type[Sentinel] = type("lock", (Sentinel,), {"__slots__": (), **common})
     rlock_type: type[RLock] = type("RLock", (RLock,), {"__slots__": (), "lock_type": lock_type, **common})
     handle_type: type[_ThreadHandle] = type("_ThreadHandle", (_ThreadHandle,), dict(common))
     starter = _Starter(client, handle_type)
@@ -184,9 +187,10 @@ def make_thread_module(client: ClientProcess) -> ModuleType:
         return process.main_thread.thread_id if process.main_thread is not None else 0
 
     def set_sentinel() -> Lock:
-        sentinel = lock_type()
-        if machine.current is not None:
-            machine.current.local[_SENTINEL] = sentinel
+        sentinel = sentinel_type()
+        assert machine.current is not None
+        sentinel.ended = machine.current.ended
+        machine.current.local[_SENTINEL] = sentinel
         return sentinel
 
     def exit_thread() -> NoReturn:
