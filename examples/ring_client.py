@@ -211,9 +211,7 @@ def add_to_checksum(packet, offset, difference):
 class Session:
     def __init__(self, capacity):
         self.path = find_interface()
-        self.device = kernel32.CreateFileW(
-            self.path, GENERIC_READ_WRITE, FILE_SHARE_ALL, None, OPEN_EXISTING, 0, None
-        )
+        self.device = kernel32.CreateFileW(self.path, GENERIC_READ_WRITE, FILE_SHARE_ALL, None, OPEN_EXISTING, 0, None)
         if self.device == INVALID_HANDLE_VALUE:
             raise ctypes.WinError(ctypes.get_last_error())
         self.send = SendRing(capacity)

@@ -13,6 +13,9 @@ from wintun_model.ring import ring_bytes_of, stored_bytes
 from wintun_model.status import NdisStatus
 
 
+_SUCCESS = int(NdisStatus.NDIS_STATUS_SUCCESS)
+
+
 class Packet:
     """A NET_BUFFER: one packet that NDIS hands down.
 
@@ -24,10 +27,12 @@ class Packet:
     __slots__ = ("data", "number", "size_bytes", "source")
 
     def __init__(self, data: bytes | None, size_bytes: int | None = None, *, source: int = 0, number: int = 0) -> None:
-        if data is None and size_bytes is None:
-            raise ModelError("a packet needs data or a size")
+        if size_bytes is None:
+            if data is None:
+                raise ModelError("a packet needs data or a size")
+            size_bytes = len(data)
         self.data = data
-        self.size_bytes = len(data) if data is not None and size_bytes is None else int(size_bytes or 0)
+        self.size_bytes = size_bytes
         self.source = source
         self.number = number
 
@@ -37,9 +42,9 @@ class SendNbl:
 
     __slots__ = ("packets", "status")
 
-    def __init__(self, packets: tuple[Packet, ...], status: int = NdisStatus.NDIS_STATUS_SUCCESS) -> None:
+    def __init__(self, packets: tuple[Packet, ...], status: int = _SUCCESS) -> None:
         self.packets = packets
-        self.status = int(status)
+        self.status = status
 
 
 class SendChain(Entry):
@@ -56,7 +61,7 @@ class SendChain(Entry):
     @classmethod
     def of(cls, *packets: Packet) -> SendChain:
         """A chain with one NBL for each packet."""
-        return cls(tuple(SendNbl((packet,)) for packet in packets))
+        return cls(tuple([SendNbl((packet,)) for packet in packets]))
 
     def required_bytes(self, limits: Limits = WINTUN_LIMITS) -> int:
         """The ring space that the chain needs: packets that are too large need none. A 32-bit sum (§3 step 1)."""
@@ -89,7 +94,7 @@ class ReceiveNbl(Entry):
         self.size_bytes = size_bytes
         self.ip_version = ip_version
         self.number = number
-        self.status = int(NdisStatus.NDIS_STATUS_SUCCESS)
+        self.status = _SUCCESS
 
     def peek(self) -> bytes:
         """The packet's bytes as they stand in the ring now: what a stack reads that holds the NBL.

@@ -114,6 +114,7 @@ class Executor:
 
     def __init__(self, machine: Machine, surroundings: Surroundings) -> None:
         self.machine = machine
+        self._record = machine.trace.record
         self.surroundings = surroundings
         self.spins: dict[op.Word, WordWatch] = {}
         """Words that a thread spins on."""
@@ -227,7 +228,7 @@ class Executor:
         number = word.number
         if not number:
             number = word.number = machine.trace.define(word.name, machine.now)
-        machine.trace.record((machine.now, thread.number if thread else 0, _STORE, number, value, old))
+        self._record((machine.now, thread.number if thread else 0, _STORE, number, value, old))
         if word.observer is not None:
             word.observer(old, value)
         if word in self.spins:

@@ -33,10 +33,22 @@ class RingCounts:
 class RingMonitor:
     """Watches one registered ring. `entered` holds (bytes put in so far, time) of what has not left yet."""
 
-    __slots__ = ("capacity", "counts", "entered", "executor", "mask", "ring", "total_in", "total_out", "words")
+    __slots__ = (
+        "capacity",
+        "counts",
+        "entered",
+        "executor",
+        "machine",
+        "mask",
+        "ring",
+        "total_in",
+        "total_out",
+        "words",
+    )
 
     def __init__(self, executor: Executor, ring: Ring, counts: RingCounts) -> None:
         self.executor = executor
+        self.machine = machine = executor.machine
         self.ring = ring
         self.counts = counts
         self.capacity = ring.capacity
@@ -46,7 +58,6 @@ class RingMonitor:
         self.total_out = 0
         self.entered: deque[tuple[int, int]] = deque()
         counts.capacity_bytes = ring.capacity
-        machine = executor.machine
         for word in (ring.head, ring.tail, ring.alertable):
             word.number = machine.trace.define(word.name, machine.time())
 
@@ -60,7 +71,7 @@ class RingMonitor:
 
     def client_stored(self, word: Word, old: int, value: int) -> None:
         """Trace a store of the client's."""
-        machine = self.executor.machine
+        machine = self.machine
         thread = machine.current
         machine.trace.record((machine.now, thread.number if thread else 0, _STORE, word.number, value, old))
 
@@ -77,9 +88,13 @@ class SendMonitor(RingMonitor):
 
     def published(self, size_bytes: int, now: int) -> None:
         """A packet of `size_bytes` is in the ring for the client to see."""
-        self.put_in(stored_bytes(size_bytes), now)
-        self.counts.packets += 1
-        self.counts.size_bytes += size_bytes
+        self.total_in = total_in = self.total_in + stored_bytes(size_bytes)
+        self.entered.append((total_in, now))
+        counts = self.counts
+        if total_in - self.total_out > counts.peak_content_bytes:
+            counts.peak_content_bytes = min(total_in - self.total_out, self.capacity - ALIGNMENT)
+        counts.packets += 1
+        counts.size_bytes += size_bytes
 
     def poll(self) -> None:
         """See what the client stored."""
@@ -97,9 +112,9 @@ class SendMonitor(RingMonitor):
         self.client_stored(self.ring.head, old, head)
         if head >= self.capacity or old >= self.capacity:
             return
-        self.total_out += (head - old) & self.mask
-        entered, now = self.entered, self.executor.machine.now
-        while entered and entered[0][0] <= self.total_out:
+        self.total_out = total_out = self.total_out + ((head - old) & self.mask)
+        entered, now = self.entered, self.machine.now
+        while entered and entered[0][0] <= total_out:
             self.counts.latencies_ns.append(now - entered.popleft()[1])
 
 
@@ -123,10 +138,10 @@ class ReceiveMonitor(RingMonitor):
         old, self.tail = self.tail, tail
         self.client_stored(self.ring.tail, old, tail)
         if tail < self.capacity and old < self.capacity:
-            self.put_in((tail - old) & self.mask, self.executor.machine.now)
+            self.put_in((tail - old) & self.mask, self.machine.now)
         watch = self.executor.spins.get(self.ring.tail)
         if watch is not None:
-            self.executor.machine.signalled(watch)
+            self.machine.signalled(watch)
 
     def _head_stored(self, old: int, head: int) -> None:
         """The driver gave the space of one packet back."""
@@ -137,4 +152,4 @@ class ReceiveMonitor(RingMonitor):
         while entered and entered[0][0] < self.total_out:
             entered.popleft()
         if entered:
-            self.counts.latencies_ns.append(self.executor.machine.now - entered[0][1])
+            self.counts.latencies_ns.append(self.machine.now - entered[0][1])

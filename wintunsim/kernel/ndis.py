@@ -47,6 +47,7 @@ class Port:
     def __init__(self, executor: Executor, adapter: Adapter, network: Network | None) -> None:
         self.executor = executor
         self.machine = executor.machine
+        self._record = self.machine.trace.record
         self.adapter = adapter
         self.network = network
         self.connected = False
@@ -123,13 +124,12 @@ class Port:
     def complete_send(self, chain: SendChain) -> Routine[None] | None:
         """A chain comes back from the driver."""
         machine, network, monitor = self.machine, self.network, self.send_monitor
-        now = machine.now
-        thread = machine.current
+        now, thread, record = machine.now, machine.current, self._record
         thread_number = thread.number if thread else 0
         for nbl in chain.nbls:
             status = nbl.status
             for packet in nbl.packets:
-                machine.trace.record((now, thread_number, _COMPLETE, packet.source, packet.number, status))
+                record((now, thread_number, _COMPLETE, packet.source, packet.number, status))
                 if status:
                     self._count_refused(status)
                     if status == NdisStatus.NDIS_STATUS_FAILURE and monitor is not None:

@@ -1,0 +1,70 @@
+"""How fast the simulator is: packets a second of real time, against a bare simpy timeout loop in the same run.
+
+    python benchmarks/throughput.py [PACKETS]
+
+The ratio is what counts; machines differ. Rounds of both take turns, the medians are compared.
+"""
+
+import io
+import statistics
+import sys
+import time
+from pathlib import Path
+
+import simpy
+
+from wintunsim import Simulation
+
+CLIENT = Path(__file__).parent / "saturated_client.py"
+PACKET_BYTES = 1400
+RATE_PPS = 1_000_000
+ROUNDS = 5
+TIMEOUTS = 200_000
+
+
+def timeouts_per_second() -> float:
+    """A bare simpy loop: one process, one timeout after the other."""
+
+    def loop(environment):
+        while True:
+            yield environment.timeout(1)
+
+    environment = simpy.Environment()
+    environment.process(loop(environment))
+    start = time.perf_counter()
+    environment.run(TIMEOUTS)
+    return TIMEOUTS / (time.perf_counter() - start)
+
+
+def packets_per_second(count: int) -> tuple[float, int]:
+    """The saturated raw-ring client, packets of both directions counted, digest on: (packets/s, virtual ns)."""
+    simulation = Simulation()
+    simulation.add_adapter()
+    simulation.network(f"udp:rate={RATE_PPS},size={PACKET_BYTES}")
+    simulation.spawn(CLIENT, count, stdout=io.StringIO())
+    start = time.perf_counter()
+    report = simulation.run()
+    seconds = time.perf_counter() - start
+    assert report.exit_code == 0, report.to_text()
+    rings = report.adapters[0]["rings"]
+    return (rings["send"]["packets"] + rings["receive"]["packets"]) / seconds, report.virtual_ns
+
+
+def main() -> None:
+    """Print one line for each round, and the medians."""
+    count = int(sys.argv[1]) if len(sys.argv) > 1 else 20_000
+    packets_per_second(1000)
+    ratios = []
+    for _ in range(ROUNDS):
+        timeouts = timeouts_per_second()
+        packets, virtual_ns = packets_per_second(count)
+        ratios.append(packets / timeouts)
+        print(
+            f"{packets:10,.0f} packets/s {timeouts:12,.0f} simpy timeouts/s   ratio {ratios[-1]:.4f}"
+            f"   ({virtual_ns / 1e6:.1f} ms of virtual time)"
+        )
+    print(f"median ratio {statistics.median(ratios):.4f}")
+
+
+if __name__ == "__main__":
+    main()
