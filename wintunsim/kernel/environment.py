@@ -39,6 +39,11 @@ class Environment(simpy.Environment):
         queue = self._queue
         return min(int(queue[0][0]), limit) if queue else limit
 
+    def advance(self, time_ns: int) -> None:
+        """Move the clock ahead to `time_ns`, or to the next event if that is earlier."""
+        due = int(self._queue[0][0]) if self._queue else time_ns
+        self._now = max(self._now, min(time_ns, due))
+
     def has_events(self) -> bool:
         """Whether anything is left to happen."""
         return bool(self._queue)

@@ -31,6 +31,9 @@ FOREVER = 1 << 62
 TIMED_OUT = -1
 """What `Machine.wait` answers when its deadline came first."""
 
+_PATIENCE = 1000
+"""How often a terminated thread may catch `ThreadKilled` and go on, before it is left where it stands."""
+
 
 class Machine:
     """A simulated computer: its clock, its threads, its waits. Everything runs in the host thread that calls `run`."""
@@ -123,7 +126,7 @@ class Machine:
         """Terminate a thread: it gets `ThreadKilled` where it stands, and time stands still while it unwinds.
 
         A thread that is in the kernel ends when its request does. A thread that will not unwind (it catches
-        everything, again and again) is abandoned after some tries.
+        everything, again and again) is abandoned after some tries, where it stands.
         """
         if thread.is_killed or thread.ended.signalled:
             return
@@ -142,7 +145,7 @@ class Machine:
         caller, now, horizon = self.current, self.now, self.horizon
         self.now = self.time()
         for _ in range(100):
-            if thread.greenlet.dead:
+            if thread.ended.signalled:
                 break
             self.current = thread
             self.horizon = -1
@@ -242,9 +245,20 @@ class Machine:
         thread.waiting_for = ""
 
     def _refuse(self) -> None:
-        if self.current is None:
-            raise ModelError("only a simulated thread can wait or let time pass")
-        raise ThreadKilled
+        thread, running = self.current, greenlet.getcurrent()
+        if thread is None:
+            # The host unwinds the greenlets of a machine that is gone, as if they were killed.
+            thread = next((thread for thread in self.threads if thread.greenlet is running), None)
+            if thread is None and running not in _abandoned:
+                raise ModelError("only a simulated thread can wait or let time pass")
+        if thread is not None:
+            thread.refusals += 1
+            if thread.refusals <= _PATIENCE:
+                raise ThreadKilled
+            _abandoned.append(running)
+            self._end(thread)
+        while True:
+            running.parent.switch()
 
     def _switch(self, thread: Thread) -> None:
         """Leave `thread` for whoever is due next; comes back when it is its turn again."""
@@ -442,7 +456,9 @@ class Machine:
             thread.greenlet.parent = self._hub
         while environment.next_time() < self.limit:
             step()
-        self.latest = max(self.latest, self.now, int(environment.now))
+        # A thread that is due later has its own time already, and what it ran in left simpy's clock behind.
+        self.latest = max(self.latest, min(max(self.now, int(environment.now)), until_ns))
+        environment.advance(self.latest)
         self.trace.flush()
         return environment.has_events()
 
@@ -452,3 +468,4 @@ class Machine:
 
 
 _abandoned: list[Any] = []
+"""Greenlets that would not end; kept, as letting go of one would run it once more."""

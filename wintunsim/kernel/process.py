@@ -57,7 +57,7 @@ class Process:
         self.is_exiting = False
 
     def start_thread(self, function: Callable[[], object], name: str = "", *, priority: int = 8) -> Thread:
-        """Start a thread of this process. The first one is its main thread: when it ends, the process ends."""
+        """Start a thread of this process. The first one is its main thread, which ends the process by `exit`."""
         self._threads_started += 1
         label = name or ("main" if self._threads_started == 1 else f"thread {self._threads_started}")
         thread = self.machine.start_thread(f"{self.name}/{label}", function, process=self, priority=priority)

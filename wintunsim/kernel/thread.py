@@ -47,6 +47,7 @@ class Thread:
         "number",
         "priority",
         "process",
+        "refusals",
         "thread_id",
         "wait_all",
         "wait_objects",
@@ -75,6 +76,8 @@ class Thread:
         self.waiting_since_ns = 0
         self.is_started = False
         self.is_killed = False
+        self.refusals = 0
+        """How often the thread went on after it was killed."""
         self.interruption: BaseException | None = None
         """What is to be raised in the thread when it runs next."""
         self.is_doomed = False
