@@ -50,11 +50,12 @@ DEFAULT_LIBRARY_REVISION = "0.14"
 class SessionRing:
     """One ring as the session layer uses it. `data` is the data area; offsets count from its start.
 
-    `cursor` is the own head (or tail): where the next packet is handed out. `released` is where the packets still out
-    begin, which is what the ring's own word is moved to; `outstanding` is how many are out.
+    `positions` is guarded by the lock: (cursor, front, outstanding). The cursor is the own head (or tail), where the
+    next packet is handed out; the front is where the packets still out begin, which the ring's own word is moved to;
+    outstanding is how many are out.
     """
 
-    __slots__ = ("alertable", "capacity", "cursor", "data", "head", "lock", "name", "outstanding", "released", "tail")
+    __slots__ = ("alertable", "capacity", "data", "head", "lock", "name", "positions", "tail")
 
     def __init__(self, name: str, memory: memoryview, capacity: int, limits: Limits = WINTUN_LIMITS) -> None:
         if len(memory) != ring_bytes_of(capacity, limits):
@@ -67,9 +68,7 @@ class SessionRing:
         self.alertable = Word(words, 2, f"{name}.Alertable")
         self.data = memory[RING_HEADER_BYTES:]
         self.lock = Lock(f"{name}.lock")
-        self.cursor: Variable[int] = Variable(f"{name}.cursor", 0)
-        self.released: Variable[int] = Variable(f"{name}.released", 0)
-        self.outstanding: Variable[int] = Variable(f"{name}.outstanding", 0)
+        self.positions: Variable[tuple[int, int, int]] = Variable(f"{name}.positions", (0, 0, 0))
 
 
 class Session:
@@ -99,7 +98,8 @@ def receive_packet(session: Session) -> Routine[tuple[int, int, int]]:
     ring = session.receiving
     capacity = ring.capacity
     yield ring.lock.acquire
-    error, head, size = Win32Error.ERROR_SUCCESS, (yield ring.cursor.get), 0
+    head, front, outstanding = yield ring.positions.get
+    error, size = Win32Error.ERROR_SUCCESS, 0
     # Stopped: the registration has ended, or an earlier packet was bad.
     if head >= capacity or (tail := (yield ring.tail.load)) >= capacity:
         error = Win32Error.ERROR_HANDLE_EOF
@@ -112,8 +112,7 @@ def receive_packet(session: Session) -> Routine[tuple[int, int, int]]:
         if size > session.limits.max_packet_bytes or stored_bytes(size) > available:
             error = Win32Error.ERROR_INVALID_DATA
         else:
-            yield Put(ring.cursor, wrap(head + stored_bytes(size), capacity))
-            yield Put(ring.outstanding, (yield ring.outstanding.get) + 1)
+            yield Put(ring.positions, (wrap(head + stored_bytes(size), capacity), front, outstanding + 1))
     yield ring.lock.release
     return (error, 0, 0) if error else (error, head + PACKET_HEADER_BYTES, size)
 
@@ -127,11 +126,11 @@ def release_receive_packet(session: Session, offset: int) -> Routine[None]:
     start = offset - PACKET_HEADER_BYTES
     yield ring.lock.acquire
     yield StoreSize(ring, start, (yield LoadSize(ring, start)) | MARK)
-    before = yield ring.released.get
-    after = yield from _pass_finished(ring, before, finished=MARK)
-    if after != before:
-        yield Put(ring.released, after)
-        yield Store(ring.head, after)
+    cursor, front, outstanding = yield ring.positions.get
+    head, left = yield from _pass_finished(ring, front, outstanding, finished=MARK)
+    if left != outstanding:
+        yield Put(ring.positions, (cursor, head, left))
+        yield Store(ring.head, head)
     yield ring.lock.release
 
 
@@ -141,15 +140,15 @@ def allocate_send_packet(session: Session, size: int) -> Routine[tuple[int, int]
     capacity = ring.capacity
     needed = stored_bytes(size)
     yield ring.lock.acquire
-    error, tail = Win32Error.ERROR_SUCCESS, (yield ring.cursor.get)
+    tail, front, outstanding = yield ring.positions.get
+    error = Win32Error.ERROR_SUCCESS
     if tail >= capacity or (head := (yield ring.head.load)) >= capacity:
         error = Win32Error.ERROR_HANDLE_EOF
     elif needed > space(head, tail, capacity):
         error = Win32Error.ERROR_BUFFER_OVERFLOW
     else:
         yield StoreSize(ring, tail, size | MARK)
-        yield Put(ring.cursor, wrap(tail + needed, capacity))
-        yield Put(ring.outstanding, (yield ring.outstanding.get) + 1)
+        yield Put(ring.positions, (wrap(tail + needed, capacity), front, outstanding + 1))
     yield ring.lock.release
     return (error, 0) if error else (error, tail + PACKET_HEADER_BYTES)
 
@@ -163,11 +162,12 @@ def send_packet(session: Session, offset: int) -> Routine[None]:
     start = offset - PACKET_HEADER_BYTES
     yield ring.lock.acquire
     yield StoreSize(ring, start, (yield LoadSize(ring, start)) & ~MARK)
-    before = yield ring.released.get
-    after = yield from _pass_finished(ring, before, finished=0)
-    if after != before or session.revision.always_stores_tail:
-        yield Put(ring.released, after)
-        yield Store(ring.tail, after)
+    cursor, front, outstanding = yield ring.positions.get
+    tail, left = yield from _pass_finished(ring, front, outstanding, finished=0)
+    if left != outstanding:
+        yield Put(ring.positions, (cursor, tail, left))
+    if left != outstanding or session.revision.always_stores_tail:
+        yield Store(ring.tail, tail)
         if session.revision.has_full_barrier:
             yield _FENCE
         if (yield ring.alertable.load):
@@ -175,15 +175,12 @@ def send_packet(session: Session, offset: int) -> Routine[None]:
     yield ring.lock.release
 
 
-def _pass_finished(ring: SessionRing, offset: int, *, finished: int) -> Routine[int]:
-    """Move over the packets from `offset` on whose mark is `finished`; they are not outstanding any more."""
-    outstanding = before = yield ring.outstanding.get
+def _pass_finished(ring: SessionRing, offset: int, outstanding: int, *, finished: int) -> Routine[tuple[int, int]]:
+    """Move over the packets from `offset` on whose mark is `finished`: (where the others begin, how many are left)."""
     while outstanding:
         size = yield LoadSize(ring, offset)
         if size & MARK != finished:
             break
         offset = wrap(offset + stored_bytes(size & ~MARK), ring.capacity)
         outstanding -= 1
-    if outstanding != before:
-        yield Put(ring.outstanding, outstanding)
-    return offset
+    return offset, outstanding

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from wintunsim.win32 import (
+    adapters,
     addresses,
     clocks,
     configuration,
@@ -34,6 +35,7 @@ HOST_FUNCTIONS = {"msvcrt": runtime.HOST_FUNCTIONS}
 
 __all__ = [
     "HOST_FUNCTIONS",
+    "adapters",
     "addresses",
     "clocks",
     "configuration",

@@ -45,6 +45,7 @@ MESSAGES: dict[int, str] = {
     182: "The operating system cannot run %1.",
     183: "Cannot create a file when that file already exists.",
     206: "The filename or extension is too long.",
+    232: "The pipe is being closed.",
     234: "More data is available.",
     258: "The wait operation timed out.",
     259: "No more data is available.",

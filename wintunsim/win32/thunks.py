@@ -25,7 +25,10 @@ if TYPE_CHECKING:
     from wintunsim.win32.exports import Definition
 
 OnCall = Callable[[int, str, str, str, tuple[str, ...], str, int], None]
-"""`on_call(time_ns, thread, library, function, arguments, result, last_error)`: arguments and result as text."""
+"""`on_call(time_ns, thread, library, function, arguments, result, last_error)`: arguments and result as text.
+
+The time is that of the call's end. The last error is 0 unless the call failed or changed it.
+"""
 
 _PATIENCE = 1000
 
@@ -128,9 +131,12 @@ def _logged(definition: Definition, context: Context, thunk: Callable[..., Any],
 
     def logged(*values: Any) -> Any:
         shown = tuple(item.show(value) for item, value in zip(definition.arguments, values, strict=True))
-        result = thunk(*values)
         thread = machine.current
+        before = thread.last_error if thread is not None else 0
+        result = thunk(*values)
         name, last_error = (thread.name, thread.last_error) if thread is not None else ("-", 0)
+        if last_error == before and result != definition.result.failure:
+            last_error = 0
         text = definition.result.show(result)
         on_call(machine.time(), name, definition.library, definition.name, shown, text, last_error)
         return result
@@ -149,7 +155,7 @@ def format_call(
 ) -> str:
     """One line of the call log, such as ``12.345 µs  main  kernel32.CreateEventW(NULL, 0, 0, NULL) = 0x8``.
 
-    The time is the call's end; the last error follows when it is not 0.
+    The last error follows when it is not 0.
     """
     micros, nanos = divmod(time_ns, 1000)
     line = f"{micros}.{nanos:03} µs  {thread}  {library}.{function}({', '.join(arguments)})"
