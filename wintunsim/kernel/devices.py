@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from wintun_model.abi import FILE_READ_DATA, FILE_WRITE_DATA
 from wintun_model.adapter import Adapter
 from wintun_model.dispatch import close, device_control
+from wintun_model.operations import Routine
 from wintun_model.registration import Registration
 from wintun_model.status import NtStatus
 from wintun_model.trace import Kind
@@ -81,24 +82,27 @@ class FileObject(KernelObject):
         if needed & FILE_READ_DATA & ~self.access or needed & FILE_WRITE_DATA & ~self.access:
             status, information = int(NtStatus.STATUS_ACCESS_DENIED), 0
         else:
-            self._requests += 1
-            try:
-                request = Registration(process, self, data)
-                status, information = system.executor.request(device_control(device.adapter, request, code))
-            finally:
-                self._requests -= 1
-            if not self.handle_count and not self._requests:
-                self._release()
+            request = Registration(process, self, data)
+            status, information = system.executor.request(self._control(request, code))
         machine.trace.record((machine.now, number, Kind.STATUS, trace_number, status, information))
         return int(status), information
+
+    def _control(self, request: Registration, code: int) -> Routine[tuple[int, int]]:
+        """The request, and the release that waited for its end: both in the kernel, where no thread is ended."""
+        self._requests += 1
+        answer = yield from device_control(self.device.adapter, request, code)
+        self._requests -= 1
+        if not self.handle_count:
+            yield from self._release()
+        return answer
 
     def last_handle_closed(self) -> None:
         """The last handle is gone: release the file object, unless a request on it is outstanding."""
         if not self._requests:
-            self._release()
+            self.device.system.executor.request(self._release())
 
-    def _release(self) -> None:
-        if self._is_closing:
+    def _release(self) -> Routine[None]:
+        if self._is_closing or self._requests:
             return
         self._is_closing = True
         device = self.device
@@ -107,5 +111,5 @@ class FileObject(KernelObject):
         machine.trace.record(
             (machine.time(), thread.number if thread else 0, int(Kind.CLOSE), device.port.trace_number, 0, 0)
         )
-        device.system.executor.request(close(device.adapter, self))
+        yield from close(device.adapter, self)
         device.files.remove(self)

@@ -14,7 +14,7 @@ HANDLE_FLAG_PROTECT_FROM_CLOSE = 2
 
 @dataclass(slots=True)
 class Handle:
-    """What a handle value stands for: an object, the access rights granted to the handle, and flags of the two above."""
+    """What a handle value stands for: an object, the access rights that it grants, and `flags` of the two above."""
 
     target: Any
     access: int

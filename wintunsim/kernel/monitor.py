@@ -6,17 +6,18 @@ A client stores ring words without a call. The simulation sees that at the clien
 
 from __future__ import annotations
 
+import struct
 from array import array
 from collections import deque
 
 from wintun_model.abi import ALIGNMENT
 from wintun_model.adapter import Ring
 from wintun_model.operations import Word
-from wintun_model.ring import stored_bytes
 from wintun_model.trace import Kind
 from wintunsim.kernel.executor import Executor
 
 _STORE = int(Kind.STORE)
+_unpack_size = struct.Struct("<I").unpack_from
 
 
 class RingCounts:
@@ -57,15 +58,14 @@ class RingMonitor:
         self.total_in = (self.words[1] - self.words[0]) & self.mask
         self.total_out = 0
         self.entered: deque[tuple[int, int]] = deque()
-        counts.capacity_bytes = ring.capacity
         for word in (ring.head, ring.tail, ring.alertable):
             word.number = machine.trace.define(word.name, machine.time())
 
     def put_in(self, amount: int, now: int) -> None:
         """`amount` bytes entered the ring."""
-        self.total_in += amount
-        self.entered.append((self.total_in, now))
-        content = self.total_in - self.total_out
+        self.total_in = total_in = self.total_in + amount
+        self.entered.append((total_in, now))
+        content = total_in - self.total_out
         if content > self.counts.peak_content_bytes:
             self.counts.peak_content_bytes = min(content, self.capacity - ALIGNMENT)
 
@@ -85,16 +85,23 @@ class SendMonitor(RingMonitor):
         super().__init__(executor, ring, counts)
         self.head = self.words[0]
         self.alertable = self.words[2]
+        ring.tail.observer = self._tail_stored
 
-    def published(self, size_bytes: int, now: int) -> None:
-        """A packet of `size_bytes` is in the ring for the client to see."""
-        self.total_in = total_in = self.total_in + stored_bytes(size_bytes)
-        self.entered.append((total_in, now))
-        counts = self.counts
-        if total_in - self.total_out > counts.peak_content_bytes:
-            counts.peak_content_bytes = min(total_in - self.total_out, self.capacity - ALIGNMENT)
-        counts.packets += 1
-        counts.size_bytes += size_bytes
+    def _tail_stored(self, old: int, tail: int) -> None:
+        """The driver published a chain, which the client may take from now on: most often one packet."""
+        if tail >= self.capacity:
+            return
+        amount, now = (tail - old) & self.mask, self.machine.now
+        while amount:
+            taken = _unpack_size(self.ring.data, old)[0] + 7 & ~3
+            if not 0 < taken < amount:
+                taken = amount  # the last one, or a size that the client has spoiled already
+            self.total_in = total_in = self.total_in + taken
+            self.entered.append((total_in, now))
+            old, amount = (old + taken) & self.mask, amount - taken
+        content = self.total_in - self.total_out
+        if content > self.counts.peak_content_bytes:
+            self.counts.peak_content_bytes = min(content, self.capacity - ALIGNMENT)
 
     def poll(self) -> None:
         """See what the client stored."""
@@ -109,11 +116,18 @@ class SendMonitor(RingMonitor):
 
     def _moved(self, head: int) -> None:
         old, self.head = self.head, head
-        self.client_stored(self.ring.head, old, head)
-        if head >= self.capacity or old >= self.capacity:
+        machine = self.machine
+        thread, now = machine.current, machine.now
+        machine.trace.record((now, thread.number if thread else 0, _STORE, self.ring.head.number, head, old))
+        if head >= self.capacity:
             return
-        self.total_out = total_out = self.total_out + ((head - old) & self.mask)
-        entered, now = self.entered, self.machine.now
+        if old < self.capacity:
+            self.total_out += (head - old) & self.mask
+        elif self.words[1] < self.capacity:
+            # Valid again: what is in the ring now has not left it.
+            self.total_out = self.total_in - ((self.words[1] - head) & self.mask)
+        total_out = self.total_out
+        entered = self.entered
         while entered and entered[0][0] <= total_out:
             self.counts.latencies_ns.append(now - entered.popleft()[1])
 

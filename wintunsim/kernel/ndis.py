@@ -13,7 +13,6 @@ from typing import Any, Protocol
 from wintun_model.adapter import Adapter, Packet, ReceiveNbl, Ring, SendChain
 from wintun_model.operations import Pages, Routine
 from wintun_model.receive import return_nbls
-from wintun_model.ring import stored_bytes
 from wintun_model.send import send
 from wintun_model.status import NdisStatus
 from wintun_model.trace import Kind
@@ -123,7 +122,7 @@ class Port:
 
     def complete_send(self, chain: SendChain) -> Routine[None] | None:
         """A chain comes back from the driver."""
-        machine, network, monitor = self.machine, self.network, self.send_monitor
+        machine, network, counts = self.machine, self.network, self.send
         now, thread, record = machine.now, machine.current, self._record
         thread_number = thread.number if thread else 0
         for nbl in chain.nbls:
@@ -132,10 +131,9 @@ class Port:
                 record((now, thread_number, _COMPLETE, packet.source, packet.number, status))
                 if status:
                     self._count_refused(status)
-                    if status == NdisStatus.NDIS_STATUS_FAILURE and monitor is not None:
-                        monitor.put_in(stored_bytes(packet.size_bytes), now)
-                elif monitor is not None:
-                    monitor.published(packet.size_bytes, now)
+                else:
+                    counts.packets += 1
+                    counts.size_bytes += packet.size_bytes
                     if self.payload_seen is not None and packet.data is not None:
                         self.payload_seen(packet.data)
                 if network is not None:
@@ -163,6 +161,9 @@ class Port:
     def indicate_link(self, connected: bool) -> Routine[None] | None:
         """The link goes up or down."""
         self.connected = connected
+        if connected and self.send_monitor is not None and self.receive_monitor is not None:
+            self.send.capacity_bytes = self.send_monitor.capacity
+            self.receive.capacity_bytes = self.receive_monitor.capacity
         machine = self.machine
         thread = machine.current
         machine.trace.record(

@@ -148,7 +148,7 @@ class System:
 
     def pages_unlocked(self, pages: op.Pages) -> None:
         """The driver gives pages back: nobody may look at the ring in them any more."""
-        for device in self.devices:
+        for device in self.all_devices:
             device.port.pages_unlocked(pages)
 
     def is_registered_memory(self, address: int, size: int) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
@@ -28,7 +29,8 @@ class JsonLines:
         self._names = trace.names
         try:
             if str(path) == "-":
-                self._file: IO[str] = Path("/dev/stdout").open("w", encoding="utf-8")
+                # Not /dev/stdout: opening a file anew would cut off what it holds.
+                self._file: IO[str] = os.fdopen(os.dup(1), "w", encoding="utf-8")
             elif self.path.exists() and not self.path.is_file():
                 self._file = self.path.open("w", encoding="utf-8")
             else:
