@@ -9,7 +9,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from win32_face import Face  # noqa: E402
+from win32_face import Face
 
 
 @pytest.fixture

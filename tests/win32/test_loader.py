@@ -164,7 +164,7 @@ def test_the_call_log_shows_calls_without_host_addresses() -> None:
 
 
 def test_wild_pointers_do_not_crash_the_simulator() -> None:
-    """Every function, with every argument wild, in a child process: an error or a fault of the client, never a crash."""
+    """Every function, with every argument wild, in a child process: an error or a client's fault, never a crash."""
     script = """
 import ctypes, sys
 sys.path.insert(0, "tests/win32")
