@@ -1,13 +1,14 @@
 """The builtins of a simulated process: the host's, but for those that reach the surrounding Python."""
 
-from __future__ import annotations
+# A client's paths are strings, and os is what they are for.
+# ruff: noqa: PTH
 
+from __future__ import annotations
 import __future__
 
 import ast
 import builtins
 import inspect
-import io
 import sys
 from collections.abc import Mapping
 from types import CodeType, FrameType, ModuleType
@@ -69,7 +70,9 @@ class _Evaluation:
             flags |= sys._getframe(1).f_code.co_flags & _FUTURE_FLAGS
         return self._compile(source, filename, mode, flags, optimize)
 
-    def _run(self, function: Any, mode: str, source: Any, frame: FrameType, globals: Any, locals: Any, more: Any) -> Any:
+    def _run(
+        self, function: Any, mode: str, source: Any, frame: FrameType, globals: Any, locals: Any, more: Any
+    ) -> Any:
         globals, locals = _namespaces(frame, globals, locals)
         if not isinstance(globals, dict):
             raise TypeError(f"{function.__name__}() globals must be a dict, not {type(globals).__name__}")
@@ -93,7 +96,9 @@ class _Streams:
     def __init__(self, client: ClientProcess) -> None:
         self._client = client
 
-    def print(self, *values: object, sep: str | None = " ", end: str | None = "\n", file: Any = None, flush: bool = False) -> None:
+    def print(
+        self, *values: object, sep: str | None = " ", end: str | None = "\n", file: Any = None, flush: bool = False
+    ) -> None:
         if file is None:
             file = self._client.system.stdout
             if file is None:
@@ -123,7 +128,7 @@ class _Streams:
         if encoding is None and "b" not in mode:
             encoding = "utf-8"
         path = self._client.files.localize(file)
-        return io.open(path, mode, buffering, encoding, errors, newline, closefd, opener)
+        return open(path, mode, buffering, encoding, errors, newline, closefd, opener)
 
     def breakpoint(self, *arguments: Any, **keywords: Any) -> Any:
         return self._client.system.breakpointhook(*arguments, **keywords)

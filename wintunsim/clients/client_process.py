@@ -3,7 +3,8 @@
     client = ClientProcess(process, loader)
     process.start_thread(client.main_script("client.py"), "main")
 
-The client's modules, threads, clocks and randomness are those of the simulated process. The surrounding Python is untouched
+The client's modules, threads, clocks and randomness are those of the simulated process. The surrounding Python is
+untouched
 before, during and after, also when the client raises, calls ``sys.exit`` or never ends.
 """
 
@@ -46,9 +47,12 @@ _SIMULATOR_ERRORS = (ModelError, UsageError)
 class ClientProcess:
     """Python in one simulated process.
 
-    `loader` gives its DLLs. `arguments` follow the script's name in ``sys.argv``; `environment` is added to the simulated
-    environment. `observe` is called at each loop iteration of client code and before each call of a DLL, for those who poll
-    memory that the client writes; `is_known_memory` answers whether a range is good to read and write without being probed.
+    `loader` gives its DLLs. `arguments` follow the script's name in ``sys.argv``; `environment` is added to the
+    simulated
+    environment. `observe` is called at each loop iteration of client code and before each call of a DLL, for those who
+    poll
+    memory that the client writes; `is_known_memory` answers whether a range is good to read and write without being
+    probed.
     The standard streams default to the host's. A loop that can never end is stopped after `loop_limit` iterations.
     """
 
@@ -80,7 +84,8 @@ class ClientProcess:
         self.exception: BaseException | None = None
         """What ended the client, when that was an exception."""
         self.calls = [0]
-        """How many calls into the simulation the client has made: one number, in a list so that closures can share it."""
+        """How many calls into the simulation the client has made: one number, in a list so that closures can share it.
+        """
         self.outside: dict[Any, Any] = {}
         """Thread-local data of code that runs in no thread, such as finalizers."""
         self._names: dict[str, int] = {}

@@ -1,7 +1,8 @@
 """The ``time`` module of a simulated process: every clock is virtual time (spec win32 §3).
 
 `monotonic` and `perf_counter` are the performance counter (10 MHz), `time` the precise system time, which starts at
-2024-01-01T00:00:00Z; `sleep` uses a high-resolution timer, as CPython 3.13 does, and so does not end on a tick. The zone is UTC.
+2024-01-01T00:00:00Z; `sleep` uses a high-resolution timer, as CPython 3.13 does, and so does not end on a tick. The
+zone is UTC.
 """
 
 from __future__ import annotations
@@ -131,7 +132,8 @@ def _mktime(fields: Any, /) -> float:
 def make_time_module(client: ClientProcess) -> ModuleType:
     """The ``time`` module of one process.
 
-    Reading a clock costs the client a user-mode call; the standard library reads them for nothing, because how often it does
+    Reading a clock costs the client a user-mode call; the standard library reads them for nothing, because how often
+    it does
     differs between versions of Python, and runs must not.
     """
     client.importer.library_view["time"] = _make_module(client, 0)

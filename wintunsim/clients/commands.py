@@ -1,4 +1,5 @@
-"""``subprocess`` of a simulated process: `netsh`, `route` and `powershell` are answered from a table and recorded in the trace.
+"""``subprocess`` of a simulated process: `netsh`, `route` and `powershell` are answered from a table and recorded in
+the trace.
 
 Clients configure addresses and routes that way (spec win32 §6). Any other program is refused.
 """
@@ -83,10 +84,8 @@ class Commands(list[Command]):
             line = host.list2cmdline([os.fsdecode(part) for part in arguments])
         command = _in_shell(line)
         program = _program(command)
-        for name, part, output in ANSWERS:
-            if program == name and part in command:
-                break
-        else:
+        output = next((text for name, part, text in ANSWERS if program == name and part in command), None)
+        if output is None:
             raise FileNotFoundError(
                 2, f"wintunsim does not run other programs than netsh, route and powershell ({program or line!r})"
             )

@@ -32,14 +32,15 @@ class _WindowsError:
 
 
 @cache
-def _class_for(base: type[OSError]) -> Any:
+def _class_for(base: Any) -> Any:
     return type(base.__name__, (_WindowsError, base), {"__module__": "builtins"})
 
 
 def windows_error(code: int, text: str) -> OSError:
     """The OSError of a Win32 error."""
     number = _ERRNO.get(code, errno.EINVAL)
-    error: Any = _class_for(type(OSError(number, text)))(number, text)
+    kind: Any = type(OSError(number, text))
+    error: Any = _class_for(kind)(number, text)
     error.winerror = code
     result: OSError = error
     return result

@@ -159,7 +159,7 @@ class Functions:
         return self._make_type("WinFunctionType", use_last_error, contents)
 
     def callback(self, target: Any, argtypes: tuple[Any, ...], restype: Any) -> Callable[..., Any]:
-        """`target` as C calls it: wide characters are text, and what must not be swallowed is kept for the outer call."""
+        """`target` as C calls it: wide characters are text; what must not be swallowed is kept for the outer call."""
         client, pending = self._client, self._pending
         wide = [index for index, kind in enumerate(argtypes) if kind in (c_wchar, c_wchar_p)]
 

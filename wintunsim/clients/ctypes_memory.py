@@ -1,6 +1,7 @@
 """``ctypes.string_at``, ``memmove`` and their like: bad addresses raise as on Windows, and good ones stay fast.
 
-An address is good without a question when it is a Python object's own memory, or memory that the simulation knows to be good;
+An address is good without a question when it is a Python object's own memory, or memory that the simulation knows to
+be good;
 all other ranges are probed (spec win32 §4).
 """
 
@@ -10,7 +11,7 @@ import ctypes
 from collections.abc import Callable
 from typing import Any
 
-from wintunsim.clients.ctypes_types import decode, encode
+from wintunsim.clients.ctypes_types import c_wchar_p, decode, encode
 from wintunsim.kernel import probe
 
 _string_at = ctypes.string_at
@@ -18,6 +19,8 @@ _memmove = ctypes.memmove
 _memset = ctypes.memset
 _void = ctypes.c_void_p
 _cast = ctypes.cast
+_from_buffer = _void.from_buffer
+_POINTERS: Any = (ctypes._Pointer, ctypes.c_void_p, ctypes.c_char_p, c_wchar_p)
 _CHUNK_BYTES = 256
 
 
@@ -25,6 +28,10 @@ def address_of(value: Any) -> int:
     """The address that a pointer argument stands for; 0 for None."""
     if type(value) is int:
         return value % (1 << 64)
+    if isinstance(value, _POINTERS):
+        return _from_buffer(value).value or 0  # several times as fast as a cast
+    if isinstance(value, ctypes.Array):
+        return ctypes.addressof(value)
     if value is None:
         return 0
     if isinstance(value, str):
@@ -79,11 +86,13 @@ class Memory:
         """``ctypes.memmove``."""
         if isinstance(src, str):
             src = encode(src)
-        target, source = address_of(dst), address_of(src)
+        target = address_of(dst)
         if count <= 0:
             return target
         known = self._is_known
-        if not (count <= own_size(src) or known(source, count)):
+        is_own = count <= own_size(src)
+        source = src if is_own else address_of(src)
+        if not (is_own or known(source, count)):
             bad = probe.first_inaccessible(source, count, write=False)
             if bad is not None:
                 raise probe.AccessViolation("reading", bad)
@@ -105,5 +114,3 @@ class Memory:
                 raise probe.AccessViolation("writing", bad)
         _memset(target, value, count)
         return target
-
-

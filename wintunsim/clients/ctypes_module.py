@@ -13,16 +13,19 @@ from wintunsim.clients.ctypes_errors import windows_error
 from wintunsim.clients.ctypes_functions import LAST_ERROR, Functions
 from wintunsim.clients.ctypes_memory import Memory
 from wintunsim.clients.interrupts import INTERRUPTIBLE
+from wintunsim.clients.words import words
 
 if TYPE_CHECKING:
     from wintunsim.clients.client_process import ClientProcess
 
-_HOST_NAMES = """
-    ARRAY ArgumentError Array BigEndianStructure BigEndianUnion LittleEndianStructure LittleEndianUnion
-    _Pointer _SimpleCData _CFuncPtr addressof alignment byref c_bool c_byte c_char c_char_p c_double
-    c_float c_int16 c_int8 c_short c_ubyte c_uint16 c_uint8 c_ushort c_void_p create_string_buffer c_buffer get_errno
-    py_object resize set_errno sizeof
-""".split()
+_HOST_NAMES = words(
+    """
+    ARRAY ArgumentError Array BigEndianStructure BigEndianUnion LittleEndianStructure LittleEndianUnion _Pointer
+    _SimpleCData _CFuncPtr addressof alignment byref c_bool c_byte c_char c_char_p c_double c_float c_int16
+    c_int8 c_short c_ubyte c_uint16 c_uint8 c_ushort c_void_p create_string_buffer c_buffer get_errno py_object
+    resize set_errno sizeof
+    """
+)
 
 
 class LibraryCalls:
@@ -84,7 +87,7 @@ class LibraryCalls:
         """``CDLL``, ``WinDLL``, ``OleDLL``, ``PyDLL`` and ``HRESULT``."""
         calls = self
 
-        class HRESULT(types._Simple):  # type: ignore[misc, name-defined]
+        class HRESULT(types._Simple):  # type: ignore[misc]
             _type_ = "i"
 
             @staticmethod
@@ -114,7 +117,11 @@ class LibraryCalls:
             def _address(self, name: str | int) -> int:
                 export = self._library.resolve(name)
                 if export is None:
-                    what = f"function {name!r} not found" if isinstance(name, str) else f"function ordinal {name} not found"
+                    what = (
+                        f"function {name!r} not found"
+                        if isinstance(name, str)
+                        else f"function ordinal {name} not found"
+                    )
                     error = AttributeError(what)
                     error.add_note(calls.client.loader.describe_missing(self._library.name, str(name)))
                     raise error
@@ -143,7 +150,9 @@ class LibraryCalls:
 
         class PyDLL:
             def __init__(self, name: object, *_arguments: Any, **_keywords: Any) -> None:
-                raise OSError(f"wintunsim does not simulate Python's own C functions (PyDLL {name!r}); use Python instead")
+                raise OSError(
+                    f"wintunsim does not simulate Python's own C functions (PyDLL {name!r}); use Python instead"
+                )
 
         for made in (HRESULT, CDLL, WinDLL, OleDLL, PyDLL):
             made.__module__ = "ctypes"
@@ -188,7 +197,8 @@ def make_ctypes_module(client: ClientProcess) -> ModuleType:
     contents.update(
         c_long=long, c_int=long, c_int32=long, c_ulong=ulong, c_uint=ulong, c_uint32=ulong,
         c_longlong=longlong, c_int64=longlong, c_ssize_t=longlong, c_time_t=longlong,
-        c_ulonglong=ulonglong, c_uint64=ulonglong, c_size_t=ulonglong, c_longdouble=ctypes.c_double, c_voidp=ctypes.c_void_p,
+        c_ulonglong=ulonglong, c_uint64=ulonglong, c_size_t=ulonglong, c_longdouble=ctypes.c_double,
+        c_voidp=ctypes.c_void_p,
         c_wchar=types.c_wchar, c_wchar_p=types.c_wchar_p, Structure=types.Structure, Union=types.Union,
         POINTER=types.pointer_type, pointer=types.pointer_to, cast=types.cast,
         create_unicode_buffer=types.create_unicode_buffer,
@@ -211,7 +221,10 @@ def make_private_module(client: ClientProcess) -> ModuleType:
     """``_ctypes``: what clients take from it on Windows."""
     public = client.importer.import_module("ctypes")
     module = ModuleType("_ctypes")
-    names = "Structure Union Array _Pointer _SimpleCData ArgumentError addressof alignment byref sizeof resize POINTER pointer"
+    names = """
+        Structure Union Array _Pointer _SimpleCData ArgumentError addressof alignment byref sizeof resize POINTER
+        pointer
+    """
     module.__dict__.update({name: getattr(public, name) for name in names.split()})
     module.__dict__.update(
         CFuncPtr=public._CFuncPtr,

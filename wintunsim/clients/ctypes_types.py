@@ -1,7 +1,12 @@
 """ctypes' types as on Windows: LLP64 sizes and 16-bit wide characters, whatever the host's are (spec win32 §1).
 
-Everything that has the same size on both is the host's own class. What carries state lives elsewhere; these types are shared.
+Everything that has the same size on both is the host's own class. What carries state lives elsewhere; these types are
+shared.
 """
+
+# The classes have ctypes' names; methods of metaclasses have classes.
+# ruff: noqa: N801, N805
+# mypy: disable-error-code="misc"
 
 from __future__ import annotations
 
@@ -9,26 +14,26 @@ import ctypes
 from functools import cache
 from typing import Any, ClassVar
 
-_Simple: Any = ctypes._SimpleCData  # type: ignore[attr-defined]
+_Simple: Any = ctypes._SimpleCData
 _SimpleType: Any = type(_Simple)
 _Pointer: Any = ctypes._Pointer
 _StructureType: Any = type(ctypes.Structure)
 _UnionType: Any = type(ctypes.Union)
 
 
-class c_long(_Simple):  # noqa: N801
+class c_long(_Simple):
     _type_ = "i"
 
 
-class c_ulong(_Simple):  # noqa: N801
+class c_ulong(_Simple):
     _type_ = "I"
 
 
-class c_longlong(_Simple):  # noqa: N801
+class c_longlong(_Simple):
     _type_ = "q"
 
 
-class c_ulonglong(_Simple):  # noqa: N801
+class c_ulonglong(_Simple):
     _type_ = "Q"
 
 
@@ -65,7 +70,7 @@ def _unit(value: Any) -> int:
     return ord(value)
 
 
-class _WideType(_SimpleType):  # type: ignore[misc]
+class _WideType(_SimpleType):
     """The metaclass of `c_wchar`: its arrays hold text."""
 
     def __mul__(cls, length: int) -> Any:
@@ -74,7 +79,7 @@ class _WideType(_SimpleType):  # type: ignore[misc]
     __rmul__ = __mul__
 
 
-class c_wchar(_Simple, metaclass=_WideType):  # noqa: N801
+class c_wchar(_Simple, metaclass=_WideType):
     """A 16-bit character."""
 
     _type_ = "H"
@@ -135,7 +140,7 @@ class WideArray:
             units = range(self._length_)[index]
             data = self._data()
             return decode(b"".join(data[2 * unit : 2 * unit + 2] for unit in units))
-        return chr(super().__getitem__(index))  # type: ignore[misc]
+        return chr(super().__getitem__(index))
 
     def __setitem__(self, index: Any, value: Any) -> None:
         if isinstance(index, slice):
@@ -144,9 +149,9 @@ class WideArray:
             if len(units) * 2 != len(data):
                 raise ValueError("Can only assign sequence of same size")
             for position, unit in enumerate(units):
-                super().__setitem__(unit, int.from_bytes(data[2 * position : 2 * position + 2], "little"))  # type: ignore[misc]
+                super().__setitem__(unit, int.from_bytes(data[2 * position : 2 * position + 2], "little"))
         else:
-            super().__setitem__(index, _unit(value))  # type: ignore[misc]
+            super().__setitem__(index, _unit(value))
 
 
 @cache
@@ -157,7 +162,7 @@ def array_of_wide(length: int) -> Any:
     return type(array)(f"c_wchar_Array_{length}", (WideArray, array), contents)
 
 
-class c_wchar_p(_Simple):  # noqa: N801
+class c_wchar_p(_Simple):
     """A pointer to a NUL-terminated UTF-16 string."""
 
     _type_ = "P"
@@ -213,7 +218,7 @@ class c_wchar_p(_Simple):  # noqa: N801
         return f"c_wchar_p({address})"
 
 
-class LP_c_wchar(_Pointer):  # noqa: N801
+class LP_c_wchar(_Pointer):
     """A pointer to 16-bit characters."""
 
     _type_ = c_wchar
@@ -282,7 +287,7 @@ def _wrap_wide_fields(cls: Any) -> None:
             set_attribute(cls, name, WideField(cls.__dict__[name], kind, name))
 
 
-class _WideStructureType(_StructureType):  # type: ignore[misc]
+class _WideStructureType(_StructureType):
     def __init__(cls, *arguments: Any, **keywords: Any) -> None:
         super().__init__(*arguments, **keywords)
         _wrap_wide_fields(cls)
@@ -293,7 +298,7 @@ class _WideStructureType(_StructureType):  # type: ignore[misc]
             _wrap_wide_fields(cls)
 
 
-class _WideUnionType(_UnionType):  # type: ignore[misc]
+class _WideUnionType(_UnionType):
     def __init__(cls, *arguments: Any, **keywords: Any) -> None:
         super().__init__(*arguments, **keywords)
         _wrap_wide_fields(cls)

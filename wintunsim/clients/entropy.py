@@ -16,7 +16,8 @@ def make_random_module(client: ClientProcess) -> ModuleType:
 
     class Random(_random.Random):
         def __new__(cls, *_arguments: Any, **_keywords: Any) -> Random:
-            return super().__new__(cls, 0)
+            made: Random = _random.Random.__new__(cls, 0)  # type: ignore[call-arg]
+            return made
 
         def __init__(self, seed: Any = None) -> None:
             self.seed(seed)

@@ -1,6 +1,8 @@
-"""asyncio's event loop in a simulated process: the standard library's base loop on a selector that waits in virtual time.
+"""asyncio's event loop in a simulated process: the standard library's base loop on a selector that waits in virtual
+time.
 
-This file stands in for ``asyncio.unix_events`` and ``asyncio.windows_events``. As on Windows, timeouts of the loop are whole
+This file stands in for ``asyncio.unix_events`` and ``asyncio.windows_events``. As on Windows, timeouts of the loop are
+whole
 milliseconds and end on a timer tick (spec win32 §3). There are no sockets, hence nothing to select.
 """
 

@@ -1,4 +1,10 @@
-"""The host's files as a simulated process sees them: host paths, but no host clock, and a current directory of its own."""
+"""The host's files as a simulated process sees them: host paths, but no host clock, and a current directory of its
+own.
+"""
+
+# A client's paths are strings, and os is what they are for.
+# ruff: noqa: PTH
+
 
 from __future__ import annotations
 

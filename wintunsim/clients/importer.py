@@ -8,17 +8,16 @@ library see the host's platform, because they would otherwise ask for C modules 
 from __future__ import annotations
 
 import importlib
-import importlib.machinery as machinery
 import importlib.util
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
+from importlib import machinery
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from wintun_model.operations import Event
 from wintunsim.clients import sources
-from wintunsim.kernel.machine import FOREVER
 from wintunsim.clients.catalogue import (
     ABSENT_ON_WINDOWS,
     HIDDEN,
@@ -28,6 +27,7 @@ from wintunsim.clients.catalogue import (
     SHARED_PACKAGES,
     SHARED_PYTHON,
 )
+from wintunsim.kernel.machine import FOREVER
 
 if TYPE_CHECKING:
     from wintunsim.clients.client_process import ClientProcess
@@ -258,7 +258,7 @@ def new_module(spec: machinery.ModuleSpec) -> ModuleType:
     if spec.has_location:
         module.__file__ = spec.origin
         if spec.cached:
-            module.__cached__ = spec.cached
+            module.__dict__["__cached__"] = spec.cached
     return module
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from wintunsim.clients.words import words
 from wintunsim.kernel.machine import FOREVER, TIMED_OUT, Waitable
 
 if TYPE_CHECKING:
@@ -18,10 +19,12 @@ SIGINT = 2
 SIG_DFL, SIG_IGN = 0, 1
 
 INTERRUPTIBLE = frozenset(
-    """
-    WaitForSingleObject WaitForSingleObjectEx WaitForMultipleObjects WaitForMultipleObjectsEx Sleep SleepEx
-    SignalObjectAndWait GetQueuedCompletionStatus GetOverlappedResult
-    """.split()
+    words(
+        """
+        WaitForSingleObject WaitForSingleObjectEx WaitForMultipleObjects WaitForMultipleObjectsEx Sleep SleepEx
+        SignalObjectAndWait GetQueuedCompletionStatus GetOverlappedResult
+        """
+    )
 )
 """Functions of DLLs that Ctrl+C gets the main thread out of."""
 

@@ -1,6 +1,7 @@
 """``_thread``'s locks for simulated threads: free ones cost nothing, contended ones wait in virtual time.
 
-As in CPython a lock is not handed over: a release wakes the oldest waiter, which then competes for it. Free locks cost nothing
+As in CPython a lock is not handed over: a release wakes the oldest waiter, which then competes for it. Free locks cost
+nothing
 because how often ``threading`` and its like take one differs between versions of Python, and runs must not.
 """
 
@@ -100,7 +101,9 @@ class Lock:
 
 
 class Sentinel(Lock):
-    """The lock that tells ``threading`` of 3.11 and 3.12 that a thread has ended: who waits for it waits for the thread."""
+    """The lock that tells ``threading`` of 3.11 and 3.12 that a thread has ended: who waits for it waits for the
+    thread.
+    """
 
     __slots__ = ("ended",)
     ended: Event
@@ -193,5 +196,3 @@ def check_timeout(blocking: bool, timeout: float) -> None:
         raise ValueError("timeout value must be a non-negative number")
     if timeout > TIMEOUT_MAX or math.isnan(timeout):
         raise OverflowError("timeout value is too large")
-
-

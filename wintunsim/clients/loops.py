@@ -37,13 +37,13 @@ class _Hooks(ast.NodeTransformer):
         node.body.insert(0, ast.copy_location(ast.Expr(_call(node.body[0])), node.body[0]))
         return node
 
-    def visit_While(self, node: ast.While) -> ast.While:  # noqa: N802
+    def visit_While(self, node: ast.While) -> ast.While:
         return self._loop(node)
 
-    def visit_For(self, node: ast.For) -> ast.For:  # noqa: N802
+    def visit_For(self, node: ast.For) -> ast.For:
         return self._loop(node)
 
-    def visit_AsyncFor(self, node: ast.AsyncFor) -> ast.AsyncFor:  # noqa: N802
+    def visit_AsyncFor(self, node: ast.AsyncFor) -> ast.AsyncFor:
         return self._loop(node)
 
     def visit_comprehension(self, node: ast.comprehension) -> ast.comprehension:
@@ -71,7 +71,8 @@ def compile_with_hooks(source: Any, filename: str, mode: str = "exec", flags: in
 def make_loop_hook(client: ClientProcess) -> Callable[[], None]:
     """The hook of one process: an iteration costs `loop_ns`; others run when they are due.
 
-    A loop that can never end is stopped with a `ClientFault`: nothing else is due in the machine, and the process made no
+    A loop that can never end is stopped with a `ClientFault`: nothing else is due in the machine, and the process made
+    no
     call for `loop_limit` iterations.
     """
     machine, calls, observe = client.machine, client.calls, client.observe

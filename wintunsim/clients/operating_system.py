@@ -1,7 +1,11 @@
-"""``os`` of a simulated process: a fresh copy over a ``posix`` module that has no clock, entropy, or processes of the host.
+"""``os`` of a simulated process: a fresh copy over a ``posix`` module that has no clock, entropy, or processes of the
+host.
 
 Client modules see it as on Windows (`name` is ``nt``); paths are the host's.
 """
+
+# A client's paths are strings, and os is what they are for.
+# ruff: noqa: PTH
 
 from __future__ import annotations
 
@@ -12,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from wintunsim.clients.files import DirectoryEntry
 from wintunsim.clients.interrupts import SIGINT
+from wintunsim.clients.words import words
 
 if TYPE_CHECKING:
     from wintunsim.clients.client_process import ClientProcess
@@ -48,12 +53,13 @@ _PATH_FUNCTIONS = {
     "access": 1, "chmod": 1, "mkdir": 1, "open": 1, "readlink": 1, "remove": 1, "rmdir": 1, "truncate": 1, "unlink": 1,
     "utime": 1, "link": 2, "rename": 2, "replace": 2, "symlink": 2,
 }  # fmt: skip
-_KEPT = """
-    close closerange device_encoding dup error fspath fsync ftruncate get_inheritable get_terminal_size isatty lseek
-    pipe pread pwrite read readv set_inheritable stat_result strerror terminal_size times_result write writev
-    _path_normpath _path_splitroot_ex _path_splitroot _path_isdir _path_isfile _path_isabs
-""".split()
-
+_KEPT = words(
+    """
+    close closerange device_encoding dup error fspath fsync ftruncate get_inheritable get_terminal_size isatty
+    lseek pipe pread pwrite read readv set_inheritable stat_result strerror terminal_size times_result write
+    writev _path_normpath _path_splitroot_ex _path_splitroot _path_isdir _path_isfile _path_isabs
+    """
+)
 
 
 def make_posix_module(client: ClientProcess) -> ModuleType:
@@ -195,5 +201,3 @@ def patch_posixpath(client: ClientProcess, module: Any) -> None:
         return text
 
     module.expanduser = expanduser
-
-

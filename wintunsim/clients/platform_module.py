@@ -55,5 +55,3 @@ def make_platform_module(_client: ClientProcess) -> ModuleType:
 
 def _no_release() -> None:
     raise OSError("Unable to read files /etc/os-release, /usr/lib/os-release")
-
-

@@ -1,4 +1,6 @@
-"""Small modules of a simulated process: ``signal``, ``atexit``, ``gc``, ``msvcrt``, ``select``, ``importlib`` and others."""
+"""Small modules of a simulated process: ``signal``, ``atexit``, ``gc``, ``msvcrt``, ``select``, ``importlib`` and
+others.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,7 @@ def _ignore(*_arguments: object, **_keywords: object) -> None:
     """What would change the surrounding interpreter does nothing here."""
 
 
-# -- signal ---------------------------------------------------------------------------------------------------------------
+# -- signal -----------------------------------------------------------------------------------------------------------
 
 
 class Signals(enum.IntEnum):
@@ -102,13 +104,13 @@ def make_signal_module(client: ClientProcess) -> ModuleType:
             "raise_signal": raise_signal,
             "set_wakeup_fd": lambda _handle, **_options: -1,
             "signal": set_handler,
-            "strsignal": lambda number: _NAMES.get(number),
+            "strsignal": _NAMES.get,
             "valid_signals": lambda: {Signals(number) for number in _NAMES},
         },
     )
 
 
-# -- atexit ---------------------------------------------------------------------------------------------------------------
+# -- atexit -----------------------------------------------------------------------------------------------------------
 
 
 class ExitCallbacks:
@@ -142,13 +144,13 @@ class ExitCallbacks:
                 "register": self.register,
                 "unregister": self.unregister,
                 "_run_exitfuncs": self.run,
-                "_clear": lambda: self._callbacks.clear(),
+                "_clear": self._callbacks.clear,
                 "_ncallbacks": lambda: len(self._callbacks),
             },
         )
 
 
-# -- the import library ---------------------------------------------------------------------------------------------------
+# -- the import library -----------------------------------------------------------------------------------------------
 
 
 def make_importlib_module(client: ClientProcess) -> ModuleType:
@@ -168,7 +170,7 @@ def make_importlib_module(client: ClientProcess) -> ModuleType:
             raise ImportError(f"module {name} not in sys.modules", name=name)
         parent = name.rpartition(".")[0]
         path = list(importer.modules[parent].__path__) if parent else None
-        spec = importer.find_spec(name, path)
+        spec: Any = importer.find_spec(name, path)
         if spec is None or spec.loader is None:
             return module
         importer.execute(spec, module, is_library=client.is_library_module(module))
@@ -238,7 +240,7 @@ class _ClientLoader:
         self._client.importer.execute(spec, module, is_library=False)
 
 
-# -- others ---------------------------------------------------------------------------------------------------------------
+# -- others -----------------------------------------------------------------------------------------------------------
 
 
 def make_io_module(client: ClientProcess, name: str) -> ModuleType:
@@ -300,7 +302,7 @@ def make_msvcrt_module(client: ClientProcess) -> ModuleType:
             "locking": _ignore,
             "open_osfhandle": lambda handle, _flags: handle,
             "putch": lambda char: client.system.stdout.write(char.decode()),
-            "putwch": lambda char: client.system.stdout.write(char),
+            "putwch": lambda text: client.system.stdout.write(text),  # noqa: PLW0108 - the stream may be replaced
             "setmode": lambda _handle, _flags: 0x4000,
         },
     )  # fmt: skip
@@ -312,7 +314,9 @@ def make_winreg_module(_client: ClientProcess) -> ModuleType:
     def missing(*_arguments: object, **_keywords: object) -> NoReturn:
         raise FileNotFoundError(2, "The system cannot find the file specified")
 
-    names = "ConnectRegistry CreateKey CreateKeyEx DeleteKey DeleteValue EnumKey EnumValue OpenKey OpenKeyEx QueryInfoKey"
+    names = (
+        "ConnectRegistry CreateKey CreateKeyEx DeleteKey DeleteValue EnumKey EnumValue OpenKey OpenKeyEx QueryInfoKey"
+    )
     contents: dict[str, Any] = dict.fromkeys([*names.split(), "QueryValue", "QueryValueEx", "SetValueEx"], missing)
     contents.update(
         HKEY_CLASSES_ROOT=0x80000000, HKEY_CURRENT_USER=0x80000001, HKEY_LOCAL_MACHINE=0x80000002,
@@ -327,9 +331,7 @@ def make_mmap_module(_client: ClientProcess) -> ModuleType:
     """``mmap`` with Windows' arguments."""
 
     class Map(mmap.mmap):
-        def __new__(
-            cls, fileno: int, length: int, tagname: str | None = None, access: int = 0, offset: int = 0
-        ) -> Map:
+        def __new__(cls, fileno: int, length: int, tagname: str | None = None, access: int = 0, offset: int = 0) -> Map:
             return super().__new__(cls, fileno, length, access=access, offset=offset)
 
     Map.__name__ = Map.__qualname__ = "mmap"

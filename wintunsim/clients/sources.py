@@ -1,15 +1,20 @@
-"""Finding Python modules on the host's disk and compiling them for a simulated process, without the host's import system.
+"""Finding Python modules on the host's disk and compiling them for a simulated process, without the host's import
+system.
 
-Code objects are kept for all processes of this host process: library modules come from the host's ``.pyc`` files, client
+Code objects are kept for all processes of this host process: library modules come from the host's ``.pyc`` files,
+client
 modules are compiled with the loop hook, once for each version of the file.
 """
 
+# A client's paths are strings, and os is what they are for.
+# ruff: noqa: PTH
+
 from __future__ import annotations
 
-import importlib.machinery as machinery
 import os
 import sys
 import sysconfig
+from importlib import machinery
 from importlib.abc import Loader
 from pathlib import Path
 from types import CodeType
@@ -63,7 +68,9 @@ def is_library(filename: str) -> bool:
 
 
 def find(name: str, path: list[str]) -> machinery.ModuleSpec | None:
-    """The spec of module `name` on the directories of `path`; None when it is not there. Namespace packages are merged."""
+    """The spec of module `name` on the directories of `path`; None when it is not there. Namespace packages are
+    merged.
+    """
     portions: list[str] = []
     for entry in path:
         directory = entry or os.getcwd()  # noqa: PTH109 - as CPython does
@@ -84,7 +91,9 @@ def find(name: str, path: list[str]) -> machinery.ModuleSpec | None:
 
 
 def find_in_host(name: str, path: list[str] | None) -> machinery.ModuleSpec | None:
-    """The spec by the host's own special finders, such as those of editable installations; None when they know nothing."""
+    """The spec by the host's own special finders, such as those of editable installations; None when they know
+    nothing.
+    """
     builtin: tuple[Any, ...] = (machinery.BuiltinImporter, machinery.FrozenImporter, machinery.PathFinder)
     for finder in sys.meta_path:
         if finder in builtin or type(finder).__module__.startswith(("_pytest", "six")):

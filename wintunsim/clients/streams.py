@@ -1,4 +1,6 @@
-"""Standard streams of a simulated process: what passes through to the host's, which it can neither close nor reconfigure."""
+"""Standard streams of a simulated process: what passes through to the host's, which it can neither close nor
+reconfigure.
+"""
 
 from __future__ import annotations
 

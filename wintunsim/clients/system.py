@@ -1,6 +1,7 @@
 """The ``sys`` module of a simulated process, in two views: Windows for client modules, the host for library modules.
 
-`version_info` and `hexversion` tell the truth about the language level that runs; what the platform answers is as on Windows 11.
+`version_info` and `hexversion` tell the truth about the language level that runs; what the platform answers is as on
+Windows 11.
 """
 
 from __future__ import annotations
@@ -9,18 +10,22 @@ import sys
 from types import ModuleType, TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from wintunsim.clients.words import words
+
 if TYPE_CHECKING:
     from wintunsim.clients.client_process import ClientProcess
 
-_KEPT = """
+_KEPT = words(
+    """
     _clear_type_cache _debugmallocstats _framework _getframe _getframemodulename _git _home _is_gil_enabled
-    abiflags activate_stack_trampoline api_version base_exec_prefix base_prefix byteorder
-    builtin_module_names call_tracing copyright dont_write_bytecode exc_info exception exec_prefix flags float_info
-    float_repr_style get_coroutine_origin_tracking_depth get_int_max_str_digits getallocatedblocks getdefaultencoding
-    getfilesystemencodeerrors getfilesystemencoding getrecursionlimit getrefcount getsizeof getswitchinterval hash_info
-    hexversion implementation int_info intern is_finalizing maxsize maxunicode platform platlibdir prefix pycache_prefix
-    stdlib_module_names thread_info version version_info
-""".split()
+    abiflags activate_stack_trampoline api_version base_exec_prefix base_prefix byteorder builtin_module_names
+    call_tracing copyright dont_write_bytecode exc_info exception exec_prefix flags float_info float_repr_style
+    get_coroutine_origin_tracking_depth get_int_max_str_digits getallocatedblocks getdefaultencoding
+    getfilesystemencodeerrors getfilesystemencoding getrecursionlimit getrefcount getsizeof getswitchinterval
+    hash_info hexversion implementation int_info intern is_finalizing maxsize maxunicode platform platlibdir
+    prefix pycache_prefix stdlib_module_names thread_info version version_info
+    """
+)
 
 _MICRO = ".".join(str(part) for part in sys.version_info[:3])
 _PREFIX = f"C:\\Python{sys.version_info[0]}{sys.version_info[1]}"
@@ -58,7 +63,9 @@ WINDOWS_VALUES: dict[str, Any] = {
 
 
 class ClientSystem(ModuleType):
-    """``sys`` as client modules see it: Windows' values; everything else is read from and written to the library's view."""
+    """``sys`` as client modules see it: Windows' values; everything else is read from and written to the library's
+    view.
+    """
 
     def __init__(self, library: ModuleType) -> None:
         super().__init__("sys")
@@ -165,9 +172,7 @@ class _Hooks:
         if value is not None:
             self._client.system.stdout.write(f"{value!r}\n")
 
-    def excepthook(
-        self, _type: type[BaseException], value: BaseException, _traceback: TracebackType | None, /
-    ) -> None:
+    def excepthook(self, _type: type[BaseException], value: BaseException, _traceback: TracebackType | None, /) -> None:
         self._client.write_error(value)
 
     def unraisablehook(self, unraisable: Any, /) -> None:
@@ -182,5 +187,3 @@ class _Hooks:
         debugger = client.importer.import_module("pdb").Pdb()
         # The first stop is the line after the call, in the frame that made it.
         debugger.set_trace(frame)
-
-

@@ -1,6 +1,7 @@
 """The ``_thread`` module of a simulated process: its threads are the machine's, its locks wait in virtual time.
 
-The standard library's ``threading``, ``queue`` and ``concurrent.futures`` run over it unchanged, in the forms of 3.11, 3.12
+The standard library's ``threading``, ``queue`` and ``concurrent.futures`` run over it unchanged, in the forms of 3.11,
+3.12
 and 3.13, which start and join threads in different ways.
 """
 

@@ -20,7 +20,11 @@ def _strip(exception: traceback.TracebackException, seen: set[int]) -> None:
     seen.add(id(exception))
     stack: Any = exception.stack
     stack[:] = [frame for frame in stack if not is_hidden(frame.filename)]
-    for other in (exception.__cause__, exception.__context__, *(exception.exceptions or () if _has_group(exception) else ())):
+    for other in (
+        exception.__cause__,
+        exception.__context__,
+        *(exception.exceptions or () if _has_group(exception) else ()),
+    ):
         if other is not None:
             _strip(other, seen)
 
@@ -34,8 +38,6 @@ def format_error(error: BaseException) -> str:
     formatted = traceback.TracebackException.from_exception(error)
     _strip(formatted, set())
     return "".join(formatted.format())
-
-
 
 
 def hide_frames(module: Any) -> None:
