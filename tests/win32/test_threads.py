@@ -240,6 +240,37 @@ def test_slim_locks_and_condition_variables(face: Face) -> None:
     assert taken == [1, 2]
 
 
+def test_waits_on_an_address(face: Face) -> None:
+    def main() -> None:
+        word, seen = ctypes.c_uint32(0), ctypes.c_uint32(0)
+        woken: list[int] = []
+
+        def waiter() -> None:
+            while word.value == 0:
+                assert face.WaitOnAddress(word, seen, 4, INFINITE)
+            woken.append(word.value)
+
+        for _ in range(2):
+            face.thread(waiter)
+        face.Sleep(20)
+        face.WakeByAddressAll(word)  # for nothing: they look and sleep again
+        face.Sleep(20)
+        assert not woken
+        word.value = 5
+        face.WakeByAddressSingle(word)
+        face.Sleep(20)
+        assert woken == [5]
+        face.WakeByAddressAll(word)
+        face.Sleep(20)
+        assert woken == [5, 5]
+        assert face.WaitOnAddress(word, seen, 4, INFINITE)
+        seen.value = 5
+        assert face.WaitOnAddress(word, seen, 4, 5) == 0 and face.last_error == 1460
+        assert face.WaitOnAddress(word, seen, 3, 5) == 0 and face.last_error == 87
+
+    face.run(main)
+
+
 def test_exceptions_of_thunks_are_kept_for_their_thread() -> None:
     """A client's C code goes on after a fault; its further calls fail until the exception is taken."""
     face = Face()

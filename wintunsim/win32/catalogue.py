@@ -26,6 +26,7 @@ from wintunsim.win32 import (
     threads,
     timers,
     tls,
+    tokens,
     waits,
     wintun,
 )
@@ -58,6 +59,7 @@ __all__ = [
     "threads",
     "timers",
     "tls",
+    "tokens",
     "waits",
     "wintun",
 ]

@@ -1,4 +1,4 @@
-"""Locks of user mode: critical sections, slim reader/writer locks, condition variables.
+"""Locks of user mode: critical sections, slim reader/writer locks, condition variables, waits on an address.
 
 Their memory is the client's; what they are is kept here by address. A lock that is free costs no system call.
 """
@@ -12,10 +12,11 @@ from wintun_model.errors import ClientFault
 from wintun_model.operations import Event
 from wintun_model.status import Win32Error
 from wintunsim.kernel.machine import TIMED_OUT, Thread
+from wintunsim.win32.buffers import read_bytes
 from wintunsim.win32.context import Context
 from wintunsim.win32.exports import export
 from wintunsim.win32.ticks import tick_after
-from wintunsim.win32.types import BOOL, BOOLEAN, DWORD, FALSE, INFINITE, POINTER, TRUE, VOID
+from wintunsim.win32.types import BOOL, BOOLEAN, DWORD, FALSE, INFINITE, POINTER, SIZE_T, TRUE, VOID
 
 
 @dataclass(slots=True)
@@ -38,6 +39,7 @@ class Locks:
         self.sections: dict[int, _Lock] = {}
         self.slim: dict[int, _Lock] = {}
         self.conditions: dict[int, deque[Event]] = {}
+        self.addresses: dict[int, deque[Event]] = {}
 
 
 def _acquire(context: Context, lock: _Lock, is_exclusive: bool) -> None:
@@ -221,10 +223,10 @@ def InitializeConditionVariable(context: Context, address: int) -> None:
     context.state(Locks).conditions[address] = deque()
 
 
-def _sleep(context: Context, address: int, milliseconds: int) -> int:
+def _sleep(context: Context, queue: deque[Event], milliseconds: int) -> int:
+    """Wait in a queue until woken, or until the tick after `milliseconds`."""
     machine = context.machine
-    queue = context.state(Locks).conditions.setdefault(address, deque())
-    event = Event(f"{context.thread.name} condition", manual_reset=True)
+    event = Event(f"{context.thread.name} wake-up", manual_reset=True)
     queue.append(event)
     machine.spend(machine.costs.system_call_ns)
     if milliseconds == INFINITE:
@@ -236,13 +238,17 @@ def _sleep(context: Context, address: int, milliseconds: int) -> int:
     return TRUE
 
 
+def _sleepers(context: Context, condition: int) -> deque[Event]:
+    return context.state(Locks).conditions.setdefault(condition, deque())
+
+
 @export("kernel32", BOOL, POINTER, POINTER, DWORD, user_mode=True)
 def SleepConditionVariableCS(context: Context, condition: int, section: int, milliseconds: int) -> int:
     """Leave a critical section, sleep until woken, enter it again."""
     lock = _section(context, section)
     depth = lock.depth
     _release_exclusive(context, lock)
-    result = _sleep(context, condition, milliseconds)
+    result = _sleep(context, _sleepers(context, condition), milliseconds)
     _acquire(context, lock, True)
     lock.depth = depth
     return result
@@ -259,7 +265,7 @@ def SleepConditionVariableSRW(context: Context, condition: int, address: int, mi
         ReleaseSRWLockShared(context, address)
     else:
         ReleaseSRWLockExclusive(context, address)
-    result = _sleep(context, condition, milliseconds)
+    result = _sleep(context, _sleepers(context, condition), milliseconds)
     _acquire(context, lock, not flags & _SHARED)
     return result
 
@@ -276,5 +282,34 @@ def WakeConditionVariable(context: Context, condition: int) -> None:
 def WakeAllConditionVariable(context: Context, condition: int) -> None:
     """Wake all threads that sleep."""
     queue = context.state(Locks).conditions.get(condition)
+    while queue:
+        context.machine.set_event(queue.popleft())
+
+
+# --- waits on an address
+
+
+@export("kernel32", BOOL, POINTER, POINTER, SIZE_T, DWORD, user_mode=True)
+def WaitOnAddress(context: Context, address: int, compared: int, size: int, milliseconds: int) -> int:
+    """Sleep while the 1, 2, 4 or 8 bytes at an address are what they are compared with, until woken."""
+    if size not in (1, 2, 4, 8):
+        return context.fail(Win32Error.ERROR_INVALID_PARAMETER, FALSE)
+    if read_bytes(address, size) != read_bytes(compared, size):
+        return TRUE
+    return _sleep(context, context.state(Locks).addresses.setdefault(address, deque()), milliseconds)
+
+
+@export("kernel32", VOID, POINTER, user_mode=True)
+def WakeByAddressSingle(context: Context, address: int) -> None:
+    """Wake the thread that sleeps longest on an address."""
+    queue = context.state(Locks).addresses.get(address)
+    if queue:
+        context.machine.set_event(queue.popleft())
+
+
+@export("kernel32", VOID, POINTER, user_mode=True)
+def WakeByAddressAll(context: Context, address: int) -> None:
+    """Wake all threads that sleep on an address."""
+    queue = context.state(Locks).addresses.get(address)
     while queue:
         context.machine.set_event(queue.popleft())

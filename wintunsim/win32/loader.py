@@ -19,7 +19,7 @@ ALIASES = {"kernelbase": "kernel32", "ucrtbase": "msvcrt"}
 """DLLs whose functions are all kept under another's name."""
 
 _KNOWN_ON_WINDOWS = (
-    "advapi32", "crypt32", "dbghelp", "dnsapi", "fwpuclnt", "gdi32", "newdev", "ole32", "oleaut32", "psapi", "rpcrt4",
+    "crypt32", "dbghelp", "dnsapi", "fwpuclnt", "gdi32", "newdev", "ole32", "oleaut32", "psapi", "rpcrt4",
     "secur32", "setupapi", "shlwapi", "user32", "version", "ws2_32", "wtsapi32",
 )  # fmt: skip
 

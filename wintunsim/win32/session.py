@@ -87,6 +87,9 @@ def _start(context: Context, session: Session, device: Any, capacity: int) -> in
     for index in range(2):
         _system_call(context)
         event = create_event(context, False, False, None, EVENT_ALL_ACCESS)
+        entry = context.handles.get(event)
+        assert entry is not None
+        entry.target.name = f"{process.name}/{('read-wait event', 'send TailMoved')[index]} {event:#x}"
         session.events.append(event)
         descriptions.append(RingDescription(ring_bytes & _MASK32, session.memory + index * ring_bytes, event))
     _system_call(context)

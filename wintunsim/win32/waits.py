@@ -125,7 +125,12 @@ def Sleep(context: Context, milliseconds: int) -> None:
     if not milliseconds:
         machine.spend(machine.costs.yield_ns)
         return
-    machine.block(deadline_after(context, milliseconds))
+    thread = context.thread
+    thread.waiting_for, thread.waiting_since_ns = "Sleep", machine.now
+    try:
+        machine.block(deadline_after(context, milliseconds))
+    finally:
+        thread.waiting_for = ""
 
 
 @export("kernel32", DWORD, DWORD, BOOL)
