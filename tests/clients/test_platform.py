@@ -129,7 +129,8 @@ def test_files_of_the_host_are_there_without_its_clock(computer):
         r"""
         import os, pathlib
         os.chdir(os.path.dirname(__file__))
-        print(open(r"data\table.txt").read().strip(), pathlib.Path("data", "table.txt").read_text(encoding="utf-8").strip())
+        with open(r"data\table.txt") as table:
+            print(table.read().strip(), pathlib.Path("data", "table.txt").read_text(encoding="utf-8").strip())
         print(os.stat("data/table.txt").st_mtime, [e.name for e in os.scandir("data")], os.listdir("data"))
         with open("new.txt", "w") as new:
             new.write("x")

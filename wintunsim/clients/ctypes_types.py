@@ -196,19 +196,6 @@ class c_wchar_p(_Simple):
     def _as_parameter_(self) -> Any:
         return ctypes.c_void_p(_Simple.value.__get__(self))
 
-    @classmethod
-    def from_param(cls, value: Any) -> Any:
-        if isinstance(value, str):
-            return encode(value)
-        if value is None or isinstance(value, (cls, WideArray, LP_c_wchar)):
-            return value
-        if type(value).__name__ == "CArgObject" or isinstance(value, ctypes.Array):
-            return value
-        parameter = getattr(value, "_as_parameter_", None)
-        if parameter is not None:
-            return cls.from_param(parameter)
-        raise TypeError(f"'{type(value).__name__}' object cannot be interpreted as a wide string")
-
     @staticmethod
     def _check_retval_(address: int | None) -> str | None:
         return read_wide(address) if address else None
@@ -240,6 +227,23 @@ class LP_c_wchar(_Pointer):
             return value
         return super().from_param(value)
 
+
+def _wide_parameter(cls: Any, value: Any) -> Any:
+    """What an argument of type `c_wchar_p` passes to C."""
+    if isinstance(value, str):
+        return encode(value)
+    if value is None or isinstance(value, (cls, WideArray, LP_c_wchar)):
+        return value
+    if type(value).__name__ == "CArgObject" or isinstance(value, ctypes.Array):
+        return value
+    parameter = getattr(value, "_as_parameter_", None)
+    if parameter is not None:
+        return _wide_parameter(cls, parameter)
+    raise TypeError(f"'{type(value).__name__}' object cannot be interpreted as a wide string")
+
+
+# ctypes gives every class of type P a `from_param` of its own when it is made.
+c_wchar_p.from_param = classmethod(_wide_parameter)
 
 for _name in ("c_wchar", "c_wchar_p", "LP_c_wchar"):
     globals()[_name].__module__ = "ctypes"

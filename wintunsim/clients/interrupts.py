@@ -87,7 +87,12 @@ class Interrupts:
         if machine.current is not client.process.main_thread:
             return wait()
         while True:
-            self.check()
+            if self.pending:
+                self.check()
+                for index, item in enumerate(objects):  # a handler may have signalled one
+                    if item.is_signalled(machine.current):
+                        item.consume(machine.current)
+                        return index
             self.is_waiting = True
             try:
                 return wait()
