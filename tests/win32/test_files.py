@@ -30,7 +30,11 @@ def test_paths_compare_without_case_and_both_forms_open(face: Face) -> None:
     path = face.system.devices[0].interface_path
 
     def main() -> None:
-        for form, buffer in (("W", text(path.upper())), ("A", ansi(path.lower()))):
+        for form, buffer in (
+            ("W", text(path.upper())),
+            ("A", ansi(path.lower())),
+            ("W", text(path.replace("?", ".", 1))),
+        ):
             function = getattr(face, "CreateFile" + form)
             handle = function(buffer, READ, SHARE_ALL, 0, OPEN_EXISTING, 0, 0)
             assert handle != INVALID_HANDLE_VALUE

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import shutil
 import subprocess
 from pathlib import Path
@@ -104,3 +105,18 @@ def test_a_native_loop_that_never_ends_is_terminated(native: Any) -> None:
         face.keep = work  # its stack still points here
 
     face.run(main)
+
+
+def test_a_simulation_with_native_threads_can_be_forgotten(native: Any) -> None:
+    face = Face()
+    works = []
+
+    def main() -> None:
+        works.append(prepare(face, 0))
+        start(face, native, "forever", works[0])
+        face.Sleep(INFINITE)
+
+    face.run(main, until_ns=100_000_000)
+    assert works[0].rounds > 3
+    del face
+    gc.collect()

@@ -34,6 +34,8 @@ _FILE_TYPE_DISK = 1
 def open_device(context: Context, path: str, access: int, share: int) -> int:
     """Open a device by its path: a handle, or INVALID_HANDLE_VALUE with the last error."""
     granted = map_access(FileObject, access) | SYNCHRONIZE | _FILE_READ_ATTRIBUTES
+    if path.startswith("\\\\.\\"):
+        path = "\\\\?\\" + path[4:]  # another name of the same place
     status, file_object = context.system.open_path(path, context.process, granted, share)
     if file_object is None:
         return context.fail(win32_error(status), INVALID_HANDLE_VALUE)

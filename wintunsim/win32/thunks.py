@@ -51,19 +51,19 @@ class Pending:
 
     def refuses(self, thread: Thread | None) -> bool:
         """Whether a call of `thread` must fail at once; called when there may be a reason."""
+        if thread is not None and not thread.is_killed:
+            return thread in self.exceptions
         if thread is None:
             self.store(UsageError("DLL functions can only be called in a thread of the simulation"))
-            return True
-        if thread.is_killed:
+        else:
             self.exceptions.setdefault(thread, ThreadKilled())
-            self._refused[thread] = self._refused.get(thread, 0) + 1
-            if self._refused[thread] > _PATIENCE:
-                # Native code that goes on and on: leave it where it is; whoever ends the thread will abandon it.
-                parent = greenlet.getcurrent().parent
-                while parent is not None:
-                    parent.switch()
-            return True
-        return thread in self.exceptions
+        self._refused[thread] = self._refused.get(thread, 0) + 1
+        if self._refused[thread] > _PATIENCE:
+            # Native code that goes on and on: leave it where it is; whoever ends the thread will abandon it.
+            parent = greenlet.getcurrent().parent
+            while parent is not None:
+                parent.switch()
+        return True
 
 
 # One function for each number of arguments: *args would make every call a fifth slower.
