@@ -116,9 +116,7 @@ def test_programs_that_configure_the_network_are_answered_and_recorded(computer)
     lines = client.stdout.getvalue().splitlines()
     assert lines[0] == "Ok."
     assert lines[1] == "b' OK!\\r\\n'"
-    assert lines[-1] == (
-        "[Errno 2] wintunsim does not run other programs than netsh, route and powershell ('ping')"
-    )
+    assert lines[-1] == ("[Errno 2] wintunsim does not run other programs than netsh, route and powershell ('ping')")
     assert "powershell -Command Get-NetAdapter" in computer.machine.trace.names
 
 

@@ -5,7 +5,6 @@ own.
 # A client's paths are strings, and os is what they are for.
 # ruff: noqa: PTH
 
-
 from __future__ import annotations
 
 import os
