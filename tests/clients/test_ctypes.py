@@ -32,14 +32,15 @@ def test_wide_strings_are_utf16(computer):
         print(k.CountUnits(smile), len(create_unicode_buffer(smile)), create_unicode_buffer(smile).value == smile)
         k.CountUnits.argtypes = [wintypes.LPCWSTR]
         buffer = create_unicode_buffer("hello", 10)
-        print(k.CountUnits("abc"), k.CountUnits(buffer), k.CountUnits(c_wchar_p("four")), sizeof(buffer), buffer[1], buffer[:3])
+        print(k.CountUnits("abc"), k.CountUnits(buffer), k.CountUnits(c_wchar_p("four")), end=" ")
+        print(sizeof(buffer), buffer[1], buffer[:3])
         buffer.value = "xy"
         buffer[0] = "z"
         print(buffer.value, wstring_at(buffer), wstring_at(addressof(buffer), 1), string_at(buffer, 4))
         k.Text.restype = c_wchar_p
         print(k.Text(), cast(buffer, c_wchar_p).value, cast(buffer, POINTER(c_wchar))[1])
         class Record(Structure):
-            _fields_ = [("name", c_wchar * 4), ("text", wintypes.LPWSTR), ("unit", wintypes.WCHAR), ("n", wintypes.DWORD)]
+            _fields_ = [("name", c_wchar * 4), ("text", wintypes.LPWSTR), ("unit", c_wchar), ("n", wintypes.DWORD)]
         record = Record("ab", "text", "u", 7)
         record.name = record.name + "c"
         print(record.name, record.text, record.unit, record.n, sizeof(Record), Record.text.offset, Record().text)
@@ -219,7 +220,8 @@ def test_good_addresses_are_read_and_written(computer):
         buffer = ctypes.create_string_buffer(b"hello", 300)
         address = ctypes.addressof(buffer)
         pointer = ctypes.cast(buffer, ctypes.POINTER(ctypes.c_ubyte))
-        print(ctypes.string_at(address), ctypes.string_at(address, 2), ctypes.string_at(pointer, 3), ctypes.string_at(buffer))
+        print(ctypes.string_at(address), ctypes.string_at(address, 2), ctypes.string_at(pointer, 3), end=" ")
+        print(ctypes.string_at(buffer))
         ctypes.memmove(pointer, b"J", 1)
         ctypes.memmove(address + 1, buffer, 1)
         ctypes.memset(address + 4, 33, 200)

@@ -1,4 +1,4 @@
-"""The surrounding Python does not notice clients, clients do not notice each other, and no host clock or entropy reaches them."""
+"""The surrounding Python and other clients do not notice a client, and no host clock or entropy reaches it."""
 
 import asyncio
 import builtins
@@ -32,7 +32,7 @@ def snapshot():
         "hooks": (sys.excepthook, sys.displayhook, sys.unraisablehook, sys.gettrace(), sys.getprofile()),
         "asyncgen": tuple(sys.get_asyncgen_hooks()),
         "environment": dict(os.environ),
-        "directory": os.getcwd(),
+        "directory": str(Path.cwd()),
         "signal": signal.getsignal(signal.SIGINT),
         "locale": locale.setlocale(locale.LC_ALL),
         "filters": list(warnings.filters),
@@ -47,7 +47,8 @@ def snapshot():
 
 
 NOSY = """
-    import asyncio, ctypes, decimal, gc, locale, logging, os, random, signal, sys, threading, time, warnings, datetime, uuid
+    import asyncio, ctypes, datetime, decimal, gc, locale, logging, os, random, signal, sys, threading, time, uuid
+    import warnings
     sys.path.append("x"); sys.argv.append("y"); sys.setrecursionlimit(5000)
     sys.excepthook = sys.excepthook
     os.environ["WINTUNSIM_TEST"] = "1"
@@ -140,7 +141,7 @@ values = [
     secrets.token_hex(), secrets.randbelow(10**9), str(uuid.uuid1()), str(uuid.uuid4()), uuid.getnode(),
     os.urandom(8).hex(), os.getpid(), os.getppid(), os.cpu_count(), os.getlogin(), list(os.times()), dict(os.environ),
     os.stat(__file__).st_mtime, next(tempfile._get_candidate_names()), threading.get_ident(), threading.get_native_id(),
-    platform.uname(), platform.platform(), socket.gethostname(), sys.executable, sys.argv[1:], sys.flags.hash_randomization and 0,
+    platform.uname(), platform.platform(), socket.gethostname(), sys.executable, sys.argv[1:],
     numpy.random.rand(), numpy.random.default_rng().random(), logging.LogRecord("a", 1, "b", 1, "c", (), None).created,
 ]
 with tempfile.NamedTemporaryFile() as file:

@@ -93,7 +93,8 @@ def test_own_modules_packages_and_circular_imports(computer):
         import importlib, importlib.util, sys
         import pack, pack.b as b, space.inner
         from pack import *
-        print(pack.A.platform, A is pack.A, b.B, space.inner.value, sorted(m for m in sys.modules if m.startswith("pack")))
+        print(pack.A.platform, A is pack.A, b.B, space.inner.value, end=" ")
+        print(sorted(m for m in sys.modules if m.startswith("pack")))
         print(importlib.import_module(".a", "pack") is pack.a, importlib.util.find_spec("space.inner").origin[-8:])
         print(importlib.util.find_spec("nothere"), importlib.reload(space.inner) is space.inner)
         for name in ["nothere", "pack.nothere", "pack.a.x"]:
@@ -201,7 +202,7 @@ def test_pdb_stops_time_and_steps_through_the_client(computer):
             value += 1
         print(value, time.monotonic() - before < 0.001)
         """,
-        stdin=io.StringIO("next\np value\nnext\nnext\nwhere\ncontinue\n"),
+        stdin=io.StringIO("next\nnext\np value\nnext\nnext\nwhere\ncontinue\n"),
     )
     output = client.stdout.getvalue()
     assert client.exit_code == 0, client.stderr.getvalue()

@@ -1,7 +1,6 @@
 """The builtins of a simulated process: the host's, but for those that reach the surrounding Python."""
 
 # A client's paths are strings, and os is what they are for.
-# ruff: noqa: PTH
 
 from __future__ import annotations
 import __future__

@@ -3,7 +3,7 @@ own.
 """
 
 # A client's paths are strings, and os is what they are for.
-# ruff: noqa: PTH
+# ruff: noqa: PTH100, PTH109, PTH116, PTH118, PTH208
 
 from __future__ import annotations
 

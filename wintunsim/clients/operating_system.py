@@ -5,7 +5,6 @@ Client modules see it as on Windows (`name` is ``nt``); paths are the host's.
 """
 
 # A client's paths are strings, and os is what they are for.
-# ruff: noqa: PTH
 
 from __future__ import annotations
 

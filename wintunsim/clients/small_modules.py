@@ -173,7 +173,7 @@ def make_importlib_module(client: ClientProcess) -> ModuleType:
         spec: Any = importer.find_spec(name, path)
         if spec is None or spec.loader is None:
             return module
-        importer.execute(spec, module, is_library=client.is_library_module(module))
+        importer.execute(spec, importer.modules[name], is_library=client.is_library_module(module))
         return importer.modules[name]
 
     host = importlib

@@ -7,7 +7,7 @@ modules are compiled with the loop hook, once for each version of the file.
 """
 
 # A client's paths are strings, and os is what they are for.
-# ruff: noqa: PTH
+# ruff: noqa: PTH109, PTH116, PTH120
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ LIBRARY_DIRECTORIES = tuple(
         os.path.realpath(directory)
         for directory in (
             sysconfig.get_path("stdlib", vars={"base": sys.base_prefix, "installed_base": sys.base_prefix}),
-            os.path.dirname(os.__file__),  # noqa: PTH120 - as the host's import system writes it
+            os.path.dirname(os.__file__),
             *(entry for entry in sys.path if entry.endswith("lib-dynload")),
         )
     )
@@ -73,7 +73,7 @@ def find(name: str, path: list[str]) -> machinery.ModuleSpec | None:
     """
     portions: list[str] = []
     for entry in path:
-        directory = entry or os.getcwd()  # noqa: PTH109 - as CPython does
+        directory = entry or os.getcwd()
         finder = _finders.get(directory)
         if finder is None:
             finder = _finders[directory] = machinery.FileFinder(directory, *_LOADERS)
@@ -119,7 +119,7 @@ def library_code(spec: machinery.ModuleSpec) -> CodeType | None:
 
 def client_code(filename: str) -> CodeType:
     """The code of a client's source file, with the loop hook. Raises OSError and SyntaxError as Python does."""
-    status = os.stat(filename)  # noqa: PTH116
+    status = os.stat(filename)
     version = (status.st_mtime_ns, status.st_size)
     known = _client_codes.get(filename)
     if known is None or known[0] != version:
