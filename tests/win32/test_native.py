@@ -108,15 +108,18 @@ def test_a_native_loop_that_never_ends_is_terminated(native: Any) -> None:
 
 
 def test_a_simulation_with_native_threads_can_be_forgotten(native: Any) -> None:
-    face = Face()
     works = []
 
-    def main() -> None:
-        works.append(prepare(face, 0))
-        start(face, native, "forever", works[0])
-        face.Sleep(INFINITE)
+    def simulate() -> None:
+        face = Face()
 
-    face.run(main, until_ns=100_000_000)
+        def main() -> None:
+            works.append(prepare(face, 0))
+            start(face, native, "forever", works[0])
+            face.Sleep(INFINITE)
+
+        face.run(main, until_ns=100_000_000)
+
+    simulate()
     assert works[0].rounds > 3
-    del face
     gc.collect()
