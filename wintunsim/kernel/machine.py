@@ -50,7 +50,7 @@ class Machine:
         self.foreign = FOREVER
         """When the next simpy event is due."""
         self.limit = FOREVER
-        """Nothing happens at this time or later: the end of this run."""
+        """Nobody's turn comes at this time or later: the end of this run. Whose turn it is may go on up to it."""
         self.environment = Environment(self)
         self.trace = Trace()
         self.current: Thread | None = None
@@ -90,10 +90,10 @@ class Machine:
     ) -> Thread:
         """Start a thread that calls `function`, `delay_ns` from now."""
         thread = Thread(name, function, process, priority)
-        thread.number = self.trace.define(name, self.now)
+        thread.number = self.trace.define(name, self.time())
         thread.greenlet = greenlet.greenlet(self._thread_main, self._hub)
         self.threads.append(thread)
-        self.trace.record((self.now, self._current_number(), Kind.THREAD_START, thread.number, priority, 0))
+        self.trace.record((self.time(), self._current_number(), Kind.THREAD_START, thread.number, priority, 0))
         self.make_ready(thread, self.time() + delay_ns)
         return thread
 
@@ -134,6 +134,7 @@ class Machine:
             thread.is_doomed = True
             return
         thread.is_killed = True
+        thread.killed_ns = self.time()
         thread.generation += 1
         self._forget_wait(thread)
         if not thread.is_started or thread.greenlet.dead:
@@ -253,6 +254,7 @@ class Machine:
                 raise ModelError("only a simulated thread can wait or let time pass")
         if thread is not None:
             thread.refusals += 1
+            self.now = thread.killed_ns
             if thread.refusals <= _PATIENCE:
                 raise ThreadKilled
             _abandoned.append(running)
@@ -383,7 +385,7 @@ class Machine:
     @staticmethod
     def _try_satisfy(thread: Thread, objects: Sequence[Waitable], wait_all: bool) -> int | None:
         if wait_all:
-            if all(item.is_signalled(thread) for item in objects):
+            if objects and all(item.is_signalled(thread) for item in objects):
                 for item in objects:
                     item.consume(thread)
                 return 0

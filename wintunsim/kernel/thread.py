@@ -41,6 +41,7 @@ class Thread:
         "is_killed",
         "is_started",
         "kernel_depth",
+        "killed_ns",
         "last_error",
         "local",
         "name",
@@ -76,6 +77,7 @@ class Thread:
         self.waiting_since_ns = 0
         self.is_started = False
         self.is_killed = False
+        self.killed_ns = 0
         self.refusals = 0
         """How often the thread went on after it was killed."""
         self.interruption: BaseException | None = None
