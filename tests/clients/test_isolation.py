@@ -146,6 +146,18 @@ values = [
 ]
 with tempfile.NamedTemporaryFile() as file:
     pass
+import asyncio
+async def note(n):
+    try:
+        await asyncio.sleep(0.001 if n < 8 else 100)
+    finally:
+        values.append(n)
+async def main():
+    sleepers = [asyncio.create_task(note(n)) for n in range(8, 16)]
+    for future in asyncio.as_completed([note(n) for n in range(8)]):
+        await future
+asyncio.run(main())
+values.append(time.monotonic())
 print(json.dumps(values))
 """
 

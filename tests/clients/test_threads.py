@@ -304,6 +304,49 @@ def test_interrupt_ends_a_wait_of_windows_and_a_loop(computer):
     assert client.exit_code == 0xC000013A
 
 
+def test_a_thread_that_catches_everything_is_abandoned(computer):
+    client = computer.run(
+        """
+        import os, threading, time
+        def stubborn():
+            while True:
+                try:
+                    time.sleep(1)
+                except BaseException:
+                    pass
+        def spinning():
+            while True:
+                try:
+                    while True:
+                        pass
+                except BaseException:
+                    pass
+        threading.Thread(target=stubborn).start()
+        threading.Thread(target=spinning).start()
+        time.sleep(0.01)
+        os._exit(7)
+        """
+    )
+    assert client.exit_code == 7
+
+
+def test_a_thread_may_interrupt_the_main_thread(computer):
+    assert computer.output(
+        """
+        import _thread, os, signal, threading, time
+        threading.Timer(0.5, _thread.interrupt_main).start()
+        try:
+            time.sleep(10)
+        except KeyboardInterrupt:
+            print(round(time.monotonic(), 1))
+        try:
+            os.kill(os.getpid(), signal.CTRL_C_EVENT)
+        except KeyboardInterrupt:
+            print("itself")
+        """
+    ) == ["0.5", "itself"]
+
+
 def test_signal_handlers_run_in_the_main_thread_and_the_wait_goes_on(computer):
     client = computer.start(
         """

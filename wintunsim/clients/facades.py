@@ -8,6 +8,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from wintunsim.clients.importer import Facade
+from wintunsim.clients.ordering import patch_futures, patch_tasks, patch_threading
 
 if TYPE_CHECKING:
     from wintunsim.clients.client_process import ClientProcess
@@ -94,8 +95,12 @@ def _patch_uuid(client: ClientProcess, module: Any) -> None:
 
 
 PATCHES: dict[str, Callable[[ClientProcess, Any], None]] = {
+    "asyncio.futures": patch_futures,
+    "asyncio.tasks": patch_tasks,
+    "concurrent.futures._base": patch_futures,
     "os": _patch_os,
     "posixpath": _patch_posixpath,
+    "threading": patch_threading,
     "traceback": _patch_traceback,
     "uuid": _patch_uuid,
 }

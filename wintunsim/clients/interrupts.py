@@ -56,7 +56,10 @@ class Interrupts:
         self.pending.append(number)
         main = client.process.main_thread
         machine = client.machine
-        if main is None or main is machine.current:
+        if main is None:
+            return
+        if main is machine.current:
+            self.check()
             return
         is_default = self.handlers.get(number) in (default_int_handler, SIG_DFL)
         if self.is_waiting or (self.is_calling and is_default):

@@ -105,8 +105,12 @@ class Sentinel(Lock):
     thread.
     """
 
-    __slots__ = ("ended",)
+    __slots__ = ("ended", "number")
     ended: Event
+    number: int
+
+    def __hash__(self) -> int:
+        return self.number  # threading keeps these in a set, whose order must not depend on addresses
 
     def _wait(self, timeout: float) -> bool:
         client = self.client

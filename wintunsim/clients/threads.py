@@ -190,7 +190,7 @@ def make_thread_module(client: ClientProcess) -> ModuleType:
     def set_sentinel() -> Lock:
         sentinel = sentinel_type()
         assert machine.current is not None
-        sentinel.ended = machine.current.ended
+        sentinel.ended, sentinel.number = machine.current.ended, machine.current.thread_id
         machine.current.local[_SENTINEL] = sentinel
         return sentinel
 
