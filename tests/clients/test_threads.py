@@ -347,6 +347,29 @@ def test_a_thread_may_interrupt_the_main_thread(computer):
     ) == ["0.5", "itself"]
 
 
+def test_a_handler_does_not_lose_what_the_main_thread_waits_for(computer):
+    client = computer.start(
+        """
+        import queue, signal, threading, time
+        lock = threading.Lock()
+        lock.acquire()
+        def handler(number, frame):
+            lock.release()
+        signal.signal(signal.SIGINT, handler)
+        print(lock.acquire(), round(time.monotonic(), 1))
+        thread = threading.Thread(target=time.sleep, args=(3,))
+        signal.signal(signal.SIGINT, lambda *_: None)
+        thread.start()
+        thread.join()
+        print(thread.is_alive(), round(time.monotonic(), 1))
+        """
+    )
+    computer.machine.call_at(1_000_000_000, client.interrupt)
+    computer.machine.call_at(2_000_000_000, client.interrupt)
+    computer.machine.run()
+    assert client.stdout.getvalue().splitlines() == ["True 1.0", "False 4.0"], client.stderr.getvalue()
+
+
 def test_signal_handlers_run_in_the_main_thread_and_the_wait_goes_on(computer):
     client = computer.start(
         """
@@ -360,3 +383,13 @@ def test_signal_handlers_run_in_the_main_thread_and_the_wait_goes_on(computer):
     computer.machine.call_at(1_000_000_000, client.interrupt)
     computer.machine.run()
     assert client.stdout.getvalue().splitlines() == ["[(2, 'MainThread')] 2.0 0"], client.stderr.getvalue()
+
+
+def test_the_observer_sees_each_iteration_and_each_call(computer):
+    seen = []
+    client = computer.run(
+        "import ctypes\nadd = ctypes.windll.kernel32.Add\nfor n in range(3):\n    add(n, n)\n",
+        observe=lambda: seen.append(1),
+    )
+    assert client.exit_code == 0
+    assert len(seen) == 6

@@ -6,7 +6,7 @@ Windows' API, which on Windows would only tell it afterwards; a handler of the c
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from wintunsim.clients.words import words
@@ -46,7 +46,9 @@ class Interrupts:
         self.handlers: dict[int, Any] = {SIGINT: default_int_handler}
         self.pending: list[int] = []
         self.is_waiting = False
-        """The main thread is in a wait of ours."""
+        """The main thread is in a wait of ours for objects."""
+        self.is_sleeping = False
+        """The main thread is in a wait of ours for its deadline alone."""
         self.is_calling = False
         """The main thread is in an interruptible function of a DLL."""
 
@@ -62,7 +64,9 @@ class Interrupts:
             self.check()
             return
         is_default = self.handlers.get(number) in (default_int_handler, SIG_DFL)
-        if self.is_waiting or (self.is_calling and is_default):
+        # A wait that has been satisfied ends by itself; what satisfied it must not get lost.
+        is_waiting = self.is_sleeping or (self.is_waiting and bool(main.wait_objects))
+        if is_waiting or (self.is_calling and is_default):
             machine.interrupt(main, Interrupted())
 
     def check(self) -> None:
@@ -76,31 +80,36 @@ class Interrupts:
                 self._client.process.exit(3 if number != SIGINT else 0xC000013A)
 
     def wait(self, objects: Sequence[Waitable], deadline_ns: int = FOREVER) -> int:
-        """Wait for any of `objects`, of which none is signalled (none at all: only for the deadline), handling signals.
+        """Wait for any of `objects`, of which none is signalled; none at all: only for the deadline.
 
-        Such waits leave no word in the trace: they are Python's own, and differ from version to version.
+        The answer is an index or `TIMED_OUT`, which a wait for objects also gives after a signal handler has run:
+        callers look again whether what they wait for is there. Such waits leave no word in the trace: they are Python's
+        own, and differ from version to version.
         """
         client = self._client
         machine = client.machine
-        wait: Callable[[], int]
-        if objects:
-            wait = lambda: machine.wait_quietly(objects, deadline_ns, machine.costs.wake_ns)  # noqa: E731
-        else:
-            wait = lambda: int(machine.block(deadline_ns))  # noqa: E731
         if machine.current is not client.process.main_thread:
-            return wait()
+            return self._block(objects, deadline_ns)
         while True:
             if self.pending:
                 self.check()
-                for index, item in enumerate(objects):  # a handler may have signalled one
-                    if item.is_signalled(machine.current):
-                        item.consume(machine.current)
-                        return index
-            self.is_waiting = True
+                if objects:
+                    return TIMED_OUT
+            self.is_waiting, self.is_sleeping = bool(objects), not objects
             try:
-                return wait()
+                index = self._block(objects, deadline_ns)
             except Interrupted:
                 if not objects and machine.now >= deadline_ns:
+                    self.check()
                     return TIMED_OUT
+            else:
+                self.check()
+                return index
             finally:
-                self.is_waiting = False
+                self.is_waiting = self.is_sleeping = False
+
+    def _block(self, objects: Sequence[Waitable], deadline_ns: int) -> int:
+        machine = self._client.machine
+        if objects:
+            return machine.wait_quietly(objects, deadline_ns, machine.costs.wake_ns)
+        return int(machine.block(deadline_ns))

@@ -114,11 +114,13 @@ class Sentinel(Lock):
 
     def _wait(self, timeout: float) -> bool:
         client = self.client
-        if self.ended.signalled or client.machine.current is None:
+        if client.machine.current is None:
             return False
-        client.interrupts.wait((self.ended,), client.deadline_ns(timeout))
-        if self._held:
-            return False
+        deadline_ns = client.deadline_ns(timeout)
+        while not self.ended.signalled:
+            if client.machine.now >= deadline_ns:
+                return False
+            client.interrupts.wait((self.ended,), deadline_ns)
         self._held = True
         return True
 

@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from wintunsim.clients.locks import TIMEOUT_MAX, Lock, RLock, Sentinel
-from wintunsim.kernel.machine import TIMED_OUT, Thread, ThreadKilled
+from wintunsim.kernel.machine import Thread, ThreadKilled
 
 if TYPE_CHECKING:
     from wintunsim.clients.client_process import ClientProcess
@@ -45,10 +45,10 @@ class _ThreadHandle:
                 raise RuntimeError("Cannot join current thread")
             seconds = -1 if timeout is None or timeout < 0 else timeout
             deadline_ns = client.deadline_ns(seconds) if seconds else client.machine.now
-            if not thread.ended.signalled and deadline_ns <= client.machine.now:
-                return
-            if not thread.ended.signalled and client.interrupts.wait((thread.ended,), deadline_ns) == TIMED_OUT:
-                return
+            while not thread.ended.signalled:
+                if client.machine.now >= deadline_ns:
+                    return
+                client.interrupts.wait((thread.ended,), deadline_ns)
         self._is_done = True
 
 
