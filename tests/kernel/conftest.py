@@ -59,9 +59,9 @@ class ClientRing:
         return (self.tail - self.head) % self.capacity
 
     def pop(self):
-        """Read one packet of the send ring, or None when it is empty."""
-        head = self.head
-        if head == self.tail:
+        """Read one packet of the send ring, or None when it is empty or has ended."""
+        head, tail = self.head, self.tail
+        if head == tail or tail >= self.capacity:
             return None
         size = int.from_bytes(self.data[head : head + 4], "little")
         data = bytes(self.data[head + 4 : head + 4 + size])
