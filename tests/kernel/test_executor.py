@@ -52,6 +52,9 @@ def logged(routine, log, reader_log):
                 logged(operation.routine, reader_log, reader_log), operation.name, operation.priority
             )
         value = yield operation
+        if isinstance(operation, op.CallOut) and value is not None:
+            # What the system does inside its call is its own: it may take another way there.
+            value = yield from value
 
 
 class Scenario:
@@ -382,7 +385,6 @@ def test_a_return_after_the_end_of_the_registration_is_the_drivers_fault(bench):
         ring = bench.adapter.receive_ring.value
         bench.close()
         nbl = ReceiveNbl(ring, 4, 20, 4, 1)
-        nbl.mark_completed = op.MarkCompleted(nbl)
         bench.adapter.receive_active.entries.append(nbl)
         bench.system.executor.run(return_nbls(bench.adapter, (nbl,)))
 
