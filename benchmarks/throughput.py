@@ -40,7 +40,7 @@ def packets_per_second(count: int) -> tuple[float, int]:
     """The saturated raw-ring client, packets of both directions counted, digest on: (packets/s, virtual ns)."""
     simulation = Simulation()
     simulation.add_adapter()
-    simulation.network(f"udp:rate={RATE_PPS},size={PACKET_BYTES}")
+    simulation.network(f"udp:rate={RATE_PPS},size={PACKET_BYTES}", answer=False)
     simulation.spawn(CLIENT, count, stdout=io.StringIO())
     start = time.perf_counter()
     report = simulation.run()

@@ -41,6 +41,7 @@ async def main(count):
                 device.write(reply)
                 answered += 1
                 print(f"answered echo request {int.from_bytes(packet[46:48], 'big')}, {len(packet)} bytes")
+        await asyncio.sleep(0.1)  # closing at once could overtake the last reply
     except TimeoutError:
         print("no more packets")
     finally:

@@ -182,6 +182,11 @@ class ReceiveRing(Ring):
             kernel32.SetEvent(self.tail_moved)
         return True
 
+    def flush(self):
+        """Wait until the driver has read everything, or has stopped."""
+        while self.words[HEAD] not in (self.words[TAIL], STOPPED):
+            time.sleep(0.0001)
+
 
 def turn_round(packet):
     """The packet with source and destination swapped; an echo request becomes its reply."""
@@ -271,6 +276,7 @@ def main():
         answers.append(None)
         wake.notify()
     writer.join()
+    session.receive.flush()
     session.close()
     print(f"read {counts['read']} packets, wrote {counts['written']}")
     return 0

@@ -1,8 +1,21 @@
-"""Settings of all tests."""
+"""Settings and fixtures of all tests."""
 
+import json
+from pathlib import Path
+
+import pytest
 from hypothesis import settings
 
 # The same examples on every run and machine; `--hypothesis-profile=search` looks for new ones.
 settings.register_profile("repeatable", derandomize=True, deadline=None, database=None)
 settings.register_profile("search", deadline=None, max_examples=2000)
 settings.load_profile("repeatable")
+
+DIGESTS = Path(__file__).parent / "golden" / "digests.json"
+
+
+@pytest.fixture
+def recorded():
+    """The recorded digest of a run, by name; `python tests/golden/record.py` records them anew, on purpose."""
+    digests = json.loads(DIGESTS.read_text(encoding="utf-8"))
+    return digests.__getitem__

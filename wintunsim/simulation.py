@@ -39,13 +39,20 @@ class Simulation:
     """One simulated computer, from power-on to the end of its clients. Two simulations do not disturb each other.
 
     `seed` decides everything that is random; `driver` is a revision of the driver (`wintun_model.revision.REVISIONS`);
-    `costs` says what things cost in virtual time. UsageError for a revision that is not known.
+    `costs` says what things cost in virtual time; `engine` is "direct" or "step", with the same results.
+    UsageError for a revision that is not known.
     """
 
     def __init__(
-        self, *, seed: int = 0, driver: str = DEFAULT_REVISION, costs: Costs | None = None, digest_payload: bool = False
+        self,
+        *,
+        seed: int = 0,
+        driver: str = DEFAULT_REVISION,
+        costs: Costs | None = None,
+        digest_payload: bool = False,
+        engine: str = "direct",
     ) -> None:
-        self.system = System(seed=seed, revision=driver, costs=costs)
+        self.system = System(seed=seed, revision=driver, costs=costs, engine=engine)
         self.machine = self.system.machine
         self.attachment = Attachment(self.machine)
         self.system.network = self.attachment

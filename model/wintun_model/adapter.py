@@ -12,7 +12,6 @@ from wintun_model.revision import DEFAULT_REVISION, REVISIONS, Revision
 from wintun_model.ring import ring_bytes_of, stored_bytes
 from wintun_model.status import NdisStatus
 
-
 _SUCCESS = int(NdisStatus.NDIS_STATUS_SUCCESS)
 
 
@@ -53,7 +52,7 @@ class SendChain(Entry):
     __slots__ = ("nbls", "offset")
 
     def __init__(self, nbls: tuple[SendNbl, ...]) -> None:
-        super().__init__()
+        self.marked_offset = 0
         self.nbls = nbls
         self.offset = 0
         """Where its first packet starts in the ring, once space is reserved."""
@@ -69,8 +68,9 @@ class SendChain(Entry):
         required = 0
         for nbl in self.nbls:
             for packet in nbl.packets:
-                if packet.size_bytes <= largest:
-                    required += stored_bytes(packet.size_bytes)
+                size = packet.size_bytes
+                if size <= largest:
+                    required += stored_bytes(size)
         return required & 0xFFFFFFFF
 
     def packets(self) -> list[Packet]:
@@ -88,7 +88,7 @@ class ReceiveNbl(Entry):
     __slots__ = ("ip_version", "number", "offset", "ring", "size_bytes", "status")
 
     def __init__(self, ring: Ring, offset: int, size_bytes: int, ip_version: int, number: int) -> None:
-        super().__init__()
+        self.marked_offset = 0
         self.ring = ring
         self.offset = offset
         self.size_bytes = size_bytes

@@ -1,12 +1,15 @@
 """What the operations that never block do: one table for every executor that keeps real memory.
 
-An executor adds what is its own: costs, traces, the operations that block, start threads or leave the driver.
+An effect is a function of what the operation's constructor takes, so that an executor may perform it without making
+the operation. An executor adds what is its own: costs, traces, what blocks, starts threads or leaves the driver.
 """
 
 from __future__ import annotations
 
 import struct
 from collections.abc import Callable
+from inspect import signature
+from operator import attrgetter
 from typing import Any
 
 from wintun_model import operations as op
@@ -28,121 +31,115 @@ def check_inside(memory: op.PacketMemory, offset: int, size: int) -> None:
         )
 
 
-def load(operation: op.Load) -> int:
-    word = operation.word
+def load(word: op.Word) -> int:
     return word.cells[word.index]
 
 
-def store(operation: op.Store) -> None:
-    word = operation.word
-    word.cells[word.index] = operation.value & _MASK32
+def store(word: op.Word, value: int) -> None:
+    word.cells[word.index] = value & _MASK32
 
 
-def load_size(operation: op.LoadSize) -> int:
+def load_size(memory: op.PacketMemory, offset: int) -> int:
     try:
-        size: int = _unpack_size(operation.memory.data, operation.offset)[0]
+        size: int = _unpack_size(memory.data, offset)[0]
     except struct.error:
-        check_inside(operation.memory, operation.offset, 4)
+        check_inside(memory, offset, 4)
         raise
     return size
 
 
-def store_size(operation: op.StoreSize) -> None:
+def store_size(memory: op.PacketMemory, offset: int, value: int) -> None:
     try:
-        _pack_size(operation.memory.data, operation.offset, operation.value & _MASK32)
+        _pack_size(memory.data, offset, value & _MASK32)
     except struct.error:
-        check_inside(operation.memory, operation.offset, 4)
+        check_inside(memory, offset, 4)
         raise
 
 
-def load_byte(operation: op.LoadByte) -> int:
-    check_inside(operation.memory, operation.offset, 1)
-    return operation.memory.data[operation.offset]
+def load_byte(memory: op.PacketMemory, offset: int) -> int:
+    check_inside(memory, offset, 1)
+    return memory.data[offset]
 
 
-def copy_in(operation: op.CopyIn) -> None:
-    offset, size, data = operation.offset, operation.size, operation.data
-    target = operation.memory.data
+def copy_in(memory: op.PacketMemory, offset: int, data: bytes | None, size: int) -> None:
+    target = memory.data
     if offset + size > len(target):
-        check_inside(operation.memory, offset, size)
+        check_inside(memory, offset, size)
     target[offset : offset + size] = bytes(size) if data is None else data[:size]
 
 
-def copy_out(operation: op.CopyOut) -> bytes:
-    check_inside(operation.memory, operation.offset, operation.size)
-    return bytes(operation.memory.data[operation.offset : operation.offset + operation.size])
+def copy_out(memory: op.PacketMemory, offset: int, size: int) -> bytes:
+    check_inside(memory, offset, size)
+    return bytes(memory.data[offset : offset + size])
 
 
-def get(operation: op.Get) -> Any:
-    return operation.variable.value
+def get(variable: op.Variable[Any]) -> Any:
+    return variable.value
 
 
-def put(operation: op.Put) -> None:
-    operation.variable.value = operation.value
+def put(variable: op.Variable[Any], value: Any) -> None:
+    variable.value = value
 
 
-def append(operation: op.Append) -> bool:
-    entries = operation.active.entries
+def append(active: op.ActiveList[Any], entry: op.Entry, end_offset: int) -> bool:
+    entries = active.entries
     was_empty = not entries
-    operation.entry.marked_offset = operation.end_offset
-    entries.append(operation.entry)
+    entry.marked_offset = end_offset
+    entries.append(entry)
     return was_empty
 
 
-def take_completed(operation: op.TakeCompleted) -> tuple[op.Entry, bool] | None:
-    entries = operation.active.entries
+def take_completed(active: op.ActiveList[Any]) -> tuple[op.Entry, bool] | None:
+    entries = active.entries
     if not entries or not entries[0].marked_offset & 1:
         return None
     return entries.popleft(), not entries
 
 
-def mark_completed(operation: op.MarkCompleted) -> None:
-    operation.entry.marked_offset |= 1
+def mark_completed(entry: op.Entry) -> None:
+    entry.marked_offset |= 1
 
 
-def is_set(operation: op.IsSet) -> bool:
-    return operation.event.signalled
+def is_set(event: op.Event) -> bool:
+    return event.signalled
 
 
-def reference_event(operation: op.ReferenceEvent) -> tuple[int, op.Event | None]:
-    return operation.caller.reference_event(operation.handle, operation.access)
+def reference_event(caller: op.Caller, handle: int, access: int) -> tuple[int, op.Event | None]:
+    return caller.reference_event(handle, access)
 
 
-def lock_pages(operation: op.LockPages) -> op.Pages | None:
-    return operation.caller.lock_pages(operation.address, operation.size)
+def lock_pages(caller: op.Caller, address: int, size: int) -> op.Pages | None:
+    return caller.lock_pages(address, size)
 
 
-def unlock_pages(operation: op.UnlockPages) -> None:
-    pages = operation.pages
+def unlock_pages(pages: op.Pages) -> None:
     for view in pages.views:
         view.release()
     pages.views.clear()
     pages.unlock()
 
 
-def count_sent(operation: op.CountSent) -> None:
-    statistics = operation.statistics
-    statistics.out_unicast_packets += operation.packets
-    statistics.out_octets += operation.octets
-    statistics.out_unicast_octets += operation.octets
-    statistics.out_errors += operation.errors
-    statistics.out_discards += operation.discards
+def count_sent(statistics: Any, packets: int = 0, octets: int = 0, errors: int = 0, discards: int = 0) -> None:
+    statistics.out_unicast_packets += packets
+    statistics.out_octets += octets
+    statistics.out_unicast_octets += octets
+    statistics.out_errors += errors
+    statistics.out_discards += discards
 
 
-def count_received(operation: op.CountReceived) -> None:
-    statistics = operation.statistics
-    statistics.in_unicast_packets += operation.packets
-    statistics.in_octets += operation.octets
-    statistics.in_unicast_octets += operation.octets
-    statistics.in_errors += operation.errors
-    statistics.in_discards += operation.discards
+def count_received(statistics: Any, packets: int = 0, octets: int = 0, errors: int = 0, discards: int = 0) -> None:
+    statistics.in_unicast_packets += packets
+    statistics.in_octets += octets
+    statistics.in_unicast_octets += octets
+    statistics.in_errors += errors
+    statistics.in_discards += discards
 
 
-def nothing(operation: op.Operation) -> None:
+def nothing() -> None:
     """For operations without an effect of their own where memory is sequentially consistent."""
 
 
-EFFECTS: dict[type[op.Operation], Callable[[Any], Any]] = {
+PLAIN_EFFECTS: dict[type[op.Operation], Callable[..., Any]] = {
     op.Load: load,
     op.Store: store,
     op.Fence: nothing,
@@ -163,4 +160,21 @@ EFFECTS: dict[type[op.Operation], Callable[[Any], Any]] = {
     op.CountSent: count_sent,
     op.CountReceived: count_received,
 }
-"""What an operation of each class does; the result is what is sent back."""
+"""What an operation of each class does, as a function of its constructor's arguments; the result is sent back."""
+
+
+def handler(kind: type[op.Operation], effect: Callable[..., Any]) -> Callable[[Any], Any]:
+    """An effect as a function of the operation itself."""
+    names = list(signature(kind).parameters)
+    if not names:
+        return lambda operation: effect()
+    fields = attrgetter(*names)
+    if len(names) == 1:
+        return lambda operation: effect(fields(operation))
+    return lambda operation: effect(*fields(operation))
+
+
+EFFECTS: dict[type[op.Operation], Callable[[Any], Any]] = {
+    kind: handler(kind, effect) for kind, effect in PLAIN_EFFECTS.items()
+}
+"""The same, as functions of the operation."""

@@ -186,11 +186,10 @@ class Entry:
     once (B11).
     """
 
-    __slots__ = ("mark_completed", "marked_offset")
+    __slots__ = ("marked_offset",)
 
     def __init__(self) -> None:
         self.marked_offset = 0
-        self.mark_completed = MarkCompleted(self)
 
     def is_completed(self) -> bool:
         return bool(self.marked_offset & 1)

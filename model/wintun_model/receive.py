@@ -14,6 +14,7 @@ from wintun_model.operations import (
     IndicateReceive,
     LoadByte,
     LoadSize,
+    MarkCompleted,
     ReadFrequency,
     Routine,
     Spin,
@@ -123,7 +124,7 @@ def return_nbls(adapter: Adapter, nbls: Sequence[ReceiveNbl]) -> Routine[None]:
             octets += nbl.size_bytes
         else:
             errors += 1
-        yield nbl.mark_completed
+        yield MarkCompleted(nbl)
         while True:
             yield adapter.receive_lock.acquire
             taken = yield adapter.receive_active.take_completed

@@ -3,7 +3,17 @@
 from __future__ import annotations
 
 from wintun_model.adapter import Adapter, Ring, SendChain
-from wintun_model.operations import Append, CompleteSend, CopyIn, CountSent, Put, Routine, Store, StoreSize
+from wintun_model.operations import (
+    Append,
+    CompleteSend,
+    CopyIn,
+    CountSent,
+    MarkCompleted,
+    Put,
+    Routine,
+    Store,
+    StoreSize,
+)
 from wintun_model.ring import space, stored_bytes, wrap
 from wintun_model.status import NdisStatus
 
@@ -50,7 +60,7 @@ def send(adapter: Adapter, chain: SendChain) -> Routine[None]:
     # 6 Copy, without the lock.
     counted = yield from _copy(adapter, ring, chain, reserved_tail)
     # 7 Publish, in the order of reservation.
-    yield chain.mark_completed
+    yield MarkCompleted(chain)
     yield adapter.send_lock.acquire
     while (taken := (yield adapter.send_active.take_completed)) is not None:
         finished, is_empty = taken
@@ -64,10 +74,10 @@ def send(adapter: Adapter, chain: SendChain) -> Routine[None]:
     yield adapter.send_lock.release
     # 8
     yield adapter.transition_lock.release_shared
-    yield counted
+    yield CountSent(adapter.statistics, *counted)
 
 
-def _copy(adapter: Adapter, ring: Ring, chain: SendChain, cursor: int) -> Routine[CountSent]:
+def _copy(adapter: Adapter, ring: Ring, chain: SendChain, cursor: int) -> Routine[tuple[int, int, int, int]]:
     """Copy each packet to its place, from `cursor` on (§3 step 6). Returns what to count."""
     largest = adapter.limits.max_packet_bytes
     capacity = ring.capacity
@@ -88,7 +98,7 @@ def _copy(adapter: Adapter, ring: Ring, chain: SendChain, cursor: int) -> Routin
                 packets += 1
                 octets += size
             cursor = wrap(cursor + stored_bytes(size), capacity)
-    return CountSent(adapter.statistics, packets, octets, errors, discards)
+    return packets, octets, errors, discards
 
 
 def _refuse(adapter: Adapter, chain: SendChain, status: int) -> Routine[None]:

@@ -8,8 +8,7 @@ name's UTF-8 bytes) introduced before. So the stream, and its SHA-256, hold no h
 from __future__ import annotations
 
 import hashlib
-import sys
-from array import array
+import struct
 from collections.abc import Callable, Sequence
 from enum import IntEnum
 
@@ -128,10 +127,7 @@ class Trace:
         buffer = self._buffer
         if not buffer:
             return
-        encoded = array("q", buffer)
-        if sys.byteorder == "big":
-            encoded.byteswap()
-        self._hash.update(encoded)
+        self._hash.update(struct.pack(f"<{len(buffer)}q", *buffer))
         self.records_count += len(buffer) // RECORD_LENGTH
         for sink in self._sinks:
             sink(buffer)

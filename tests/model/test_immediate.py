@@ -185,7 +185,7 @@ def test_an_entry_shares_one_word_between_its_offset_and_its_mark():
     assert executor.run(doing(op.Append(active, entry, 24), active.take_completed)) == [True, None]
     assert not entry.is_completed()
     assert executor.run(doing(op.Append(active, op.Entry(), 28))) == [False]
-    executor.run(doing(entry.mark_completed))
+    executor.run(doing(op.MarkCompleted(entry)))
     assert entry.is_completed() and entry.end_offset() == 24
     assert executor.run(doing(active.take_completed)) == [(entry, False)]
 

@@ -76,35 +76,6 @@ def test_every_field_counts(index):
     assert trace.digest() != other.digest()
 
 
-def test_on_a_big_endian_machine_the_encoding_is_the_same(monkeypatch):
-    class BigEndianArray:
-        """An `array.array` as such a machine has it: its bytes are the other way round."""
-
-        def __init__(self, code, values):
-            self.order, self.values = ">", values
-
-        def byteswap(self):
-            self.order = "<"
-
-        def to_bytes(self):
-            return struct.pack(f"{self.order}{len(self.values)}q", *self.values)
-
-    class Hash:
-        def __init__(self):
-            self.data = b""
-
-        def update(self, array):
-            self.data += array.to_bytes()
-
-    monkeypatch.setattr("wintun_model.trace.array", BigEndianArray)
-    monkeypatch.setattr("wintun_model.trace.sys.byteorder", "big")
-    monkeypatch.setattr("wintun_model.trace.hashlib.sha256", Hash)
-    trace = Trace()
-    trace.record((1, 2, 3, 4, 5, -6))
-    trace.flush()
-    assert trace._hash.data == encoded((1, 2, 3, 4, 5, -6))
-
-
 def test_every_kind_has_names_for_its_fields_and_a_number_of_its_own():
     assert set(FIELDS) == set(Kind)
     assert [kind.value for kind in Kind] == list(range(len(Kind)))

@@ -17,6 +17,7 @@ from wintunsim.clients.words import words
 
 if TYPE_CHECKING:
     from wintunsim.clients.client_process import ClientProcess
+    from wintunsim.clients.libraries import Library
 
 _HOST_NAMES = words(
     """
@@ -81,6 +82,16 @@ class LibraryCalls:
             raise error
         return library
 
+    def address_of(self, library: Library, name: str | int) -> int:
+        """The address of a DLL function. AttributeError, with a note on what is missing, when there is none."""
+        export = library.resolve(name)
+        if export is None:
+            kind = "function" if isinstance(name, str) else "function ordinal"
+            error = AttributeError(f"{kind} {name!r} not found")
+            error.add_note(self.client.loader.describe_missing(library.name, str(name)))
+            raise error
+        return export.address
+
     # -- classes ----------------------------------------------------------------------------------------------------
 
     def dll_classes(self) -> dict[str, Any]:
@@ -112,21 +123,10 @@ class LibraryCalls:
                 self._FuncPtr = calls.functions.function_type(self._func_restype_, use_last_error)
 
             def __repr__(self) -> str:
-                return f"<{type(self).__name__} '{self._name}', handle {self._handle:x} at {id(self):#x}>"
+                return f"<{type(self).__name__} '{self._name}', handle {self._handle:x}>"
 
             def _address(self, name: str | int) -> int:
-                export = self._library.resolve(name)
-                if export is None:
-                    what = (
-                        f"function {name!r} not found"
-                        if isinstance(name, str)
-                        else f"function ordinal {name} not found"
-                    )
-                    error = AttributeError(what)
-                    error.add_note(calls.client.loader.describe_missing(self._library.name, str(name)))
-                    raise error
-                address: int = export.address
-                return address
+                return calls.address_of(self._library, name)
 
             def __getattr__(self, name: str) -> Any:
                 if name.startswith("__") and name.endswith("__"):

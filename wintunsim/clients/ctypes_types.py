@@ -22,18 +22,26 @@ _UnionType: Any = type(ctypes.Union)
 
 
 class c_long(_Simple):
+    """A signed 32-bit integer, as on every Windows; `c_int` is the same class there."""
+
     _type_ = "i"
 
 
 class c_ulong(_Simple):
+    """An unsigned 32-bit integer; `c_uint` is the same class there."""
+
     _type_ = "I"
 
 
 class c_longlong(_Simple):
+    """A signed 64-bit integer."""
+
     _type_ = "q"
 
 
 class c_ulonglong(_Simple):
+    """An unsigned 64-bit integer."""
+
     _type_ = "Q"
 
 

@@ -91,6 +91,7 @@ class Port:
 
     def _send_all(self) -> None:
         machine, executor, adapter = self.machine, self.executor, self.adapter
+        call, check_memory = executor.call, executor.surroundings.check_memory
         record = machine.trace.record
         assert machine.current is not None
         thread_number = machine.current.number
@@ -111,8 +112,8 @@ class Port:
                 self._count_refused(int(NdisStatus.NDIS_STATUS_MEDIA_DISCONNECTED))
                 continue
             record((machine.now, thread_number, _SEND, source, number, len(data)))
-            executor.surroundings.check_memory()
-            executor.run(send(adapter, SendChain.of(Packet(data, source=source, number=number))))
+            check_memory()
+            call(send, adapter, SendChain.of(Packet(data, source=source, number=number)))
             machine.trace.checkpoint()
 
     def _count_refused(self, status: int) -> None:
@@ -141,12 +142,12 @@ class Port:
         return None
 
     def indicate_receive(self, nbl: ReceiveNbl) -> Routine[None] | None:
-        """A packet comes up; it is taken and returned at once."""
+        """A packet comes up; it is taken, and returned inside the indication."""
         machine = self.machine
         data = nbl.peek()
         thread = machine.current
         thread_number = thread.number if thread else 0
-        record = machine.trace.record
+        record = self._record
         record((machine.now, thread_number, _RECEIVE, self.trace_number, nbl.number, nbl.size_bytes))
         self.receive.packets += 1
         self.receive.size_bytes += nbl.size_bytes
@@ -155,8 +156,9 @@ class Port:
         if self.network is not None:
             self.network.packet_received(self, data)
         record((machine.now, thread_number, _RETURN, self.trace_number, nbl.number, nbl.status))
+        self.executor.call(return_nbls, self.adapter, (nbl,))
         machine.trace.checkpoint()
-        return return_nbls(self.adapter, (nbl,))
+        return None
 
     def indicate_link(self, connected: bool) -> Routine[None] | None:
         """The link goes up or down."""

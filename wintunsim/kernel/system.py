@@ -20,6 +20,7 @@ from wintunsim.kernel.executor import Executor
 from wintunsim.kernel.machine import Machine
 from wintunsim.kernel.ndis import Network, Port
 from wintunsim.kernel.process import Account, Process
+from wintunsim.kernel.registered import RegisteredPages
 
 GENERIC_READ = 0x80000000
 GENERIC_WRITE = 0x40000000
@@ -38,6 +39,7 @@ class System:
         seed: int = 0,
         revision: str = DEFAULT_REVISION,
         costs: Costs | None = None,
+        engine: str = "direct",
         network: Network | None = None,
     ) -> None:
         if revision not in REVISIONS:
@@ -45,12 +47,14 @@ class System:
         self.machine = Machine(seed, costs)
         self.driver = Driver(REVISIONS[revision])
         self.network = network
-        self.executor = Executor(self.machine, self)
+        self.executor = Executor(self.machine, self, engine=engine)
         self.processes: list[Process] = []
         self.devices: list[AdapterDevice] = []
         self.all_devices: list[AdapterDevice] = []
         """Also those that were removed."""
         self.device_added: Callable[[AdapterDevice], None] = lambda device: None
+        self.unheld_pages: list[RegisteredPages] = []
+        """Registered pages that may go at any time, because nothing holds them."""
         self.named_objects: dict[str, Any] = {}
         self.fails: Callable[[str], bool] = lambda what: False
         """Which allocations fail: called with "NBL", "memory descriptor", "map" or "thread"."""
@@ -146,8 +150,16 @@ class System:
         """Whether an allocation succeeds."""
         return not self.fails(what)
 
+    def pages_locked(self, pages: op.Pages) -> None:
+        """The driver has locked pages: they are looked after while it has them."""
+        assert isinstance(pages, RegisteredPages)
+        if not pages.is_held:
+            self.unheld_pages.append(pages)
+
     def pages_unlocked(self, pages: op.Pages) -> None:
         """The driver gives pages back: nobody may look at the ring in them any more."""
+        if pages in self.unheld_pages:
+            self.unheld_pages.remove(pages)
         for device in self.all_devices:
             device.port.pages_unlocked(pages)
 
@@ -162,11 +174,8 @@ class System:
 
     def check_memory(self) -> None:
         """Raise `ClientFault` when registered memory that nothing holds is gone."""
-        for device in self.devices:
-            for ring in (device.adapter.send_ring.value, device.adapter.receive_ring.value):
-                pages: Any = ring.pages if ring is not None else None
-                if pages is not None and pages.views and not pages.is_held:
-                    pages.check()
+        for pages in self.unheld_pages:
+            pages.check()
 
 
 def specific_access(access: int) -> int:
