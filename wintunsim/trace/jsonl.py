@@ -26,6 +26,7 @@ class JsonLines:
     def __init__(self, path: str | PathLike[str], trace: Trace) -> None:
         self.path = Path(path)
         self._part: Path | None = None
+        self._trace = trace
         self._names = trace.names
         try:
             if str(path) == "-":
@@ -42,7 +43,9 @@ class JsonLines:
         trace.add_sink(self.write)
 
     def write(self, records: Sequence[int]) -> None:
-        """Write a batch of whole records, flattened."""
+        """Write a batch of whole records, flattened; nothing once the file is closed."""
+        if self._file.closed:
+            return
         names = self._names
         lines = []
         for start in range(0, len(records), RECORD_LENGTH):
@@ -58,9 +61,10 @@ class JsonLines:
             self._file.write("\n".join(lines) + "\n")
 
     def close(self) -> None:
-        """Finish the file and give it its name. Again: nothing."""
+        """Finish the file, with all that was recorded so far, and give it its name. Again: nothing."""
         if self._file.closed:
             return
+        self._trace.flush()
         self._file.close()
         if self._part is not None:
             self._part.replace(self.path)
