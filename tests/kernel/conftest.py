@@ -89,8 +89,13 @@ class ClientRing:
             self.bench.machine.set_event(self.event)
 
 
+_machines = []
+
+
 class Recorder:
     """The other side of an adapter: notes what crosses it, with its time."""
+
+    is_watching = True
 
     def __init__(self):
         self.machine = None
@@ -117,7 +122,7 @@ class Bench:
         self.network = Recorder()
         self.system = System(seed=seed, costs=costs, network=self.network)
         self.machine = self.network.machine = self.system.machine
-        self.records = []
+        _machines.append(self.machine)
         for sink in sinks:
             self.machine.trace.add_sink(sink)
         self.device = self.system.create_adapter("tun")
@@ -257,7 +262,19 @@ def tools():
 @pytest.fixture
 def machine():
     """A machine with nothing on it, whose costs are the default ones."""
-    return Machine()
+    machine = Machine()
+    _machines.append(machine)
+    return machine
+
+
+@pytest.fixture(autouse=True)
+def end_of_machines():
+    """After each test its machines' threads end: one that blocks for ever keeps all that it knows."""
+    yield
+    while _machines:
+        machine = _machines.pop()
+        for thread in list(machine.threads):
+            machine.kill(thread)
 
 
 @pytest.fixture

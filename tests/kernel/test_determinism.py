@@ -91,7 +91,10 @@ def play(seed=0, sink=None, watched=False):
             machine.run(until_ns)
     machine.run()
     assert device.port.receive.packets == 40
-    return machine.trace.digest()
+    digest = machine.trace.digest()
+    for thread in list(machine.threads):
+        machine.kill(thread)
+    return digest
 '''
 
 

@@ -278,7 +278,7 @@ def test_the_peak_of_the_receive_ring_and_over_registrations(bench, tools):
 def test_a_ring_never_holds_more_than_its_capacity_allows(bench, tools):
     def client():
         bench.register()
-        bench.feed([tools.packet(4)] * 20_000, start_ns=1_000_000, interval_ns=10)
+        bench.feed([tools.packet(4)] * 20_000, start_ns=1_000_000, interval_ns=5000)
         bench.machine.block()
 
     bench.run(client)

@@ -71,7 +71,7 @@ def test_a_full_ring_refuses_and_says_so(bench, tools):
 
     def client():
         bench.register()
-        bench.feed([data] * (fitting + 3), start_ns=1_000_000)
+        bench.feed([data] * (fitting + 3), start_ns=1_000_000, interval_ns=5000)
         bench.sleep(2_000_000)
         assert bench.send.tail == fitting * 1424
         assert bench.send.pop() == data
