@@ -2,7 +2,8 @@
 
     python benchmarks/throughput.py [PACKETS]
 
-The ratio is what counts; machines differ. Rounds of both take turns, the medians are compared.
+The system offers more than the driver can take and the client writes back what it reads, so both rings are full and
+nobody waits. The ratio is what counts; machines differ. Rounds of both take turns; the median ratio is the result.
 """
 
 import io
@@ -17,7 +18,7 @@ from wintunsim import Simulation
 
 CLIENT = Path(__file__).parent / "saturated_client.py"
 PACKET_BYTES = 1400
-RATE_PPS = 1_000_000
+RATE_PPS = 2_000_000
 ROUNDS = 5
 TIMEOUTS = 200_000
 
@@ -36,8 +37,8 @@ def timeouts_per_second() -> float:
     return TIMEOUTS / (time.perf_counter() - start)
 
 
-def packets_per_second(count: int) -> tuple[float, int]:
-    """The saturated raw-ring client, packets of both directions counted, digest on: (packets/s, virtual ns)."""
+def packets_per_second(count: int) -> tuple[float, str]:
+    """The saturated raw-ring client, packets of both directions counted, digest on: (packets/s, what was counted)."""
     simulation = Simulation()
     simulation.add_adapter()
     simulation.network(f"udp:rate={RATE_PPS},size={PACKET_BYTES}", answer=False)
@@ -47,7 +48,8 @@ def packets_per_second(count: int) -> tuple[float, int]:
     seconds = time.perf_counter() - start
     assert report.exit_code == 0, report.to_text()
     rings = report.adapters[0]["rings"]
-    return (rings["send"]["packets"] + rings["receive"]["packets"]) / seconds, report.virtual_ns
+    sent, received = rings["send"]["packets"], rings["receive"]["packets"]
+    return (sent + received) / seconds, f"{sent:,} sent + {received:,} received in {report.virtual_ns / 1e6:.1f} ms"
 
 
 def main() -> None:
@@ -57,11 +59,11 @@ def main() -> None:
     ratios = []
     for _ in range(ROUNDS):
         timeouts = timeouts_per_second()
-        packets, virtual_ns = packets_per_second(count)
+        packets, counted = packets_per_second(count)
         ratios.append(packets / timeouts)
         print(
             f"{packets:10,.0f} packets/s {timeouts:12,.0f} simpy timeouts/s   ratio {ratios[-1]:.4f}"
-            f"   ({virtual_ns / 1e6:.1f} ms of virtual time)"
+            f"   ({counted} of virtual time)"
         )
     print(f"median ratio {statistics.median(ratios):.4f}")
 

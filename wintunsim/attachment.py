@@ -24,6 +24,8 @@ class Attachment:
 
     def __init__(self, machine: Machine) -> None:
         self.machine = machine
+        self.is_watching = True
+        """Whether anybody wants to know of single packets."""
         self.host: AnsweringHost | None = None
         self.capture: CaptureWriter | None = None
         self.port: Port | None = None
@@ -53,6 +55,7 @@ class Attachment:
 
     def link_changed(self, port: Port, connected: bool) -> None:
         """The link of an adapter goes up or down."""
+        self.is_watching = bool(self._monitors or self.capture or self.host)
         if connected and self.port is None:
             self.port = port
             if self.sources:
@@ -87,10 +90,15 @@ class Attachment:
             for number, (time_ns, data) in enumerate(source, 1):
                 yield start_ns + time_ns, place, number, data
 
-        streams = [timed(place, source) for place, source in enumerate(self.sources)]
         numbers = self._numbers
-        merged = streams[0] if len(streams) == 1 else merge(*streams, key=lambda item: item[:2])
-        for time_ns, place, number, data in merged:
+        if len(self.sources) == 1:
+            # What `timed` and the loop below would come to.
+            source_number = numbers[0]
+            for number, (time_ns, data) in enumerate(self.sources[0], 1):
+                yield start_ns + time_ns, source_number, number, data
+            return
+        streams = [timed(place, source) for place, source in enumerate(self.sources)]
+        for time_ns, place, number, data in merge(*streams, key=lambda item: item[:2]):
             yield time_ns, numbers[place], number, data
 
     def _write(self, port: Port, data: bytes, now: int, *, inbound: bool) -> None:

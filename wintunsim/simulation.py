@@ -117,7 +117,7 @@ class Simulation:
             loader,
             arguments=() if is_callable else tuple(str(argument) for argument in arguments),
             environment=environment,
-            observe=self.system.poll,
+            observe=self.system.executor.poll,
             is_known_memory=self.system.is_registered_memory,
             stdin=stdin,
             stdout=stdout,

@@ -57,8 +57,11 @@ def store_size(memory: op.PacketMemory, offset: int, value: int) -> None:
 
 
 def load_byte(memory: op.PacketMemory, offset: int) -> int:
-    check_inside(memory, offset, 1)
-    return memory.data[offset]
+    try:
+        return memory.data[offset]
+    except IndexError:
+        check_inside(memory, offset, 1)
+        raise
 
 
 def copy_in(memory: op.PacketMemory, offset: int, data: bytes | None, size: int) -> None:

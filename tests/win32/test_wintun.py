@@ -27,6 +27,8 @@ def packet(size: int, fill: int = 0) -> bytes:
 class Network:
     """What NDIS gets from the driver."""
 
+    is_watching = True
+
     def __init__(self) -> None:
         self.received: list[bytes] = []
 

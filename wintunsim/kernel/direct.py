@@ -10,15 +10,17 @@ routine to the step engine. A test compares the two.
 from __future__ import annotations
 
 import ast
+import copy
 import inspect
 import textwrap
+from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import cache
 from types import CodeType
 from typing import Any
 
 from wintun_model import operations as op
-from wintun_model import receive, send, session
+from wintun_model import receive, ring, send, session
 from wintunsim.kernel.machine import Machine
 
 ROUTINES: tuple[Any, ...] = (
@@ -80,6 +82,10 @@ _TIMELESS = frozenset(
 """Operations whose effect lets no time pass, so that they may stand inside an expression."""
 
 
+_ARITHMETIC = (ring.content, ring.space, ring.stored_bytes, ring.wrap)
+"""Pure functions of one expression that are put in place of their calls."""
+
+
 class _CannotCompile(Exception):
     """A routine has a form that the compiler does not know: `args` say which."""
 
@@ -94,6 +100,16 @@ def _source_tree(function: Any) -> ast.FunctionDef | None:
     definition = tree.body[0]
     assert isinstance(definition, ast.FunctionDef)
     return definition
+
+
+@cache
+def _expression_of(function: Any) -> tuple[ast.expr, tuple[str, ...]]:
+    """What a function returns, with the calls of other such functions in it replaced; and its parameters' names."""
+    definition = _source_tree(function)
+    if definition is None or not isinstance(definition.body[-1], ast.Return) or definition.body[-1].value is None:
+        raise _CannotCompile(function.__name__)
+    inner = _Compiler(function, {}, lambda kind: 0)
+    return inner.expression(definition.body[-1].value), tuple(inspect.signature(function).parameters)
 
 
 class _Compiler:
@@ -198,6 +214,10 @@ class _Compiler:
         compiler = self
 
         class Inside(ast.NodeTransformer):
+            def visit_Call(self, node: ast.Call) -> ast.expr:
+                self.generic_visit(node)
+                return compiler.in_place(node)
+
             def visit_Yield(self, node: ast.Yield) -> ast.expr:
                 return compiler._inside(node)
 
@@ -205,6 +225,27 @@ class _Compiler:
                 raise _CannotCompile(ast.unparse(node))
 
         result: ast.expr = Inside().visit(node)
+        return result
+
+    def in_place(self, node: ast.Call) -> ast.expr:
+        """A call of ring arithmetic with plain names as arguments, as the expression that it stands for."""
+        function = self.globals.get(node.func.id) if isinstance(node.func, ast.Name) else None
+        if function not in _ARITHMETIC or node.keywords:
+            return node
+        expression, parameters = _expression_of(function)
+        arguments = dict(zip(parameters, node.args, strict=True))
+        uses = Counter(part.id for part in ast.walk(expression) if isinstance(part, ast.Name))
+        for parameter, argument in arguments.items():
+            is_plain = isinstance(argument, ast.Name | ast.Constant)
+            if not is_plain and uses[parameter] > 1:
+                return node
+        scope = function.__globals__
+
+        class Replace(ast.NodeTransformer):
+            def visit_Name(self, node: ast.Name) -> ast.expr:
+                return arguments[node.id] if node.id in arguments else ast.Constant(scope[node.id])
+
+        result: ast.expr = Replace().visit(copy.deepcopy(expression))
         return result
 
     def statements(self, body: Sequence[ast.stmt]) -> list[ast.stmt]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from types import CodeType
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from wintun_model import operations as op
 from wintun_model.effects import handler
@@ -86,6 +86,13 @@ def costs_of(costs: Costs) -> dict[type[op.Operation], int]:
     }
 
 
+class Monitor(Protocol):
+    """Something that looks at ring memory now and then."""
+
+    def poll(self) -> None:
+        """See what the client stored."""
+
+
 def _explained(error: ValueError) -> Exception:
     """A use of released ring memory is the driver's fault; any other error is what it is."""
     if "released memoryview" in str(error):
@@ -101,6 +108,8 @@ class Executor:
         self.surroundings = surroundings
         self.effects = TimedEffects(machine, surroundings, self.run)
         self.spins = self.effects.spins
+        self.monitors: list[Monitor] = []
+        """What watches the rings that are registered."""
         costs = costs_of(machine.costs)
         plain = self.effects.table
         cost = {kind: costs.get(kind, machine.costs.load_ns) for kind in plain}
@@ -108,6 +117,11 @@ class Executor:
         self._direct: dict[CodeType, Callable[..., Any]] = {}
         if engine == "direct":
             self._direct = compile_routines(machine, plain, cost, clock_use, self.run)
+
+    def poll(self) -> None:
+        """See what clients stored in ring words."""
+        for monitor in self.monitors:
+            monitor.poll()
 
     def run(self, routine: op.Routine[T]) -> T:
         """Run a routine to its end on the current thread, in virtual time, and answer its result."""

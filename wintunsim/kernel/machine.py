@@ -35,6 +35,10 @@ _PATIENCE = 1000
 """How often a terminated thread may catch `ThreadKilled` and go on, before it is left where it stands."""
 
 
+_SET = int(Kind.SET)
+_CLEAR = int(Kind.CLEAR)
+
+
 class Machine:
     """A simulated computer: its clock, its threads, its waits. Everything runs in the host thread that calls `run`."""
 
@@ -53,6 +57,7 @@ class Machine:
         """Nobody's turn comes at this time or later: the end of this run. Whose turn it is may go on up to it."""
         self.environment = Environment(self)
         self.trace = Trace()
+        self._record = self.trace.record
         self.current: Thread | None = None
         self.threads: list[Thread] = []
         """Threads that have not ended, in the order of their start."""
@@ -417,7 +422,11 @@ class Machine:
     def set_event(self, event: Event) -> None:
         """Set an event and wake whom it wakes; no cost of its own."""
         number = event.number or self._number_of(event)
-        self.trace.record((self.time(), self._current_number(), Kind.SET, number, int(event.signalled), 0))
+        thread = self.current
+        if thread is not None:
+            self._record((self.now, thread.number, _SET, number, 1 if event.signalled else 0, 0))
+        else:
+            self._record((self.time(), 0, _SET, number, 1 if event.signalled else 0, 0))
         if not event.signalled:
             event.signalled = True
             if event.waiters:
@@ -427,7 +436,7 @@ class Machine:
         """Clear an event; no cost of its own."""
         if event.signalled:
             number = event.number or self._number_of(event)
-            self.trace.record((self.time(), self._current_number(), Kind.CLEAR, number, 0, 0))
+            self._record((self.time(), self._current_number(), _CLEAR, number, 0, 0))
             event.signalled = False
 
     # -- simpy's side -----------------------------------------------------------------------------------------------

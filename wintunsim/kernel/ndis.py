@@ -1,7 +1,7 @@
 """NDIS beside the driver: who sends, what happens to completed sends and to indicated packets (spec driver §3, §4).
 
-One thread of the system sends for each adapter, so sends do not overlap; received NBLs are returned inside the
-indication. Both are what the system is free to do, and the simplest of it.
+One thread of the system sends for each adapter, so sends do not overlap; when it is late, it hands down what is due in
+one chain of NBLs. Received NBLs are returned inside the indication. All that is what the system is free to do.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
-from wintun_model.adapter import Adapter, Packet, ReceiveNbl, Ring, SendChain
+from wintun_model.adapter import Adapter, Packet, ReceiveNbl, Ring, SendChain, SendNbl
 from wintun_model.operations import Pages, Routine
 from wintun_model.receive import return_nbls
 from wintun_model.send import send
@@ -21,6 +21,8 @@ from wintunsim.kernel.machine import FOREVER, Thread
 from wintunsim.kernel.monitor import ReceiveMonitor, RingCounts, SendMonitor
 
 SEND_PRIORITY = 16
+CHAIN_PACKETS = 16
+"""How many packets NDIS hands down in one call, at most."""
 _SEND = int(Kind.SEND)
 _COMPLETE = int(Kind.COMPLETE)
 _RECEIVE = int(Kind.RECEIVE)
@@ -31,7 +33,9 @@ Outgoing = Iterator[tuple[int, int, int, bytes]]
 
 
 class Network(Protocol):
-    """The other side of an adapter: told of what crosses it."""
+    """The other side of an adapter: told of what crosses it. Packets are told only while `is_watching`."""
+
+    is_watching: bool
 
     def link_changed(self, port: Port, connected: bool) -> None: ...
 
@@ -59,7 +63,7 @@ class Port:
         self.refused: dict[int, int] = {}
         """Packets refused or failed by the driver, by status."""
         self.trace_number = self.machine.trace.define(adapter.name, self.machine.time())
-        self._queue: deque[tuple[int, int, bytes]] = deque()
+        self._queue: deque[Packet] = deque()
         self._outgoing: Outgoing = iter(())
         self._next: tuple[int, int, int, bytes] | None = None
         self._is_idle = False
@@ -77,7 +81,7 @@ class Port:
 
     def enqueue(self, source: int, number: int, data: bytes) -> None:
         """Send a packet as soon as the system comes to it."""
-        self._queue.append((source, number, data))
+        self._queue.append(Packet(data, None, source=source, number=number))
         self._wake_sender()
 
     def _wake_sender(self) -> None:
@@ -98,10 +102,9 @@ class Port:
         while True:
             following = self._next
             if self._queue:
-                source, number, data = self._queue.popleft()
+                chain = [self._queue.popleft()]
             elif following is not None and following[0] <= machine.now:
-                _, source, number, data = following
-                self._next = next(self._outgoing, None)
+                chain = self._take_due(machine.now)
             else:
                 self._is_idle = True
                 machine.block(FOREVER if following is None else following[0])
@@ -109,15 +112,29 @@ class Port:
                 continue
             if not self.connected:
                 # The system does not send on an interface whose media is disconnected.
-                self._count_refused(int(NdisStatus.NDIS_STATUS_MEDIA_DISCONNECTED))
+                self._count_refused(int(NdisStatus.NDIS_STATUS_MEDIA_DISCONNECTED), len(chain))
                 continue
-            record((machine.now, thread_number, _SEND, source, number, len(data)))
+            now = machine.now
+            for packet in chain:
+                record((now, thread_number, _SEND, packet.source, packet.number, packet.size_bytes))
             check_memory()
-            call(send, adapter, SendChain.of(Packet(data, source=source, number=number)))
+            call(send, adapter, SendChain(tuple([SendNbl((packet,)) for packet in chain])))
             machine.trace.checkpoint()
 
-    def _count_refused(self, status: int) -> None:
-        self.refused[status] = self.refused.get(status, 0) + 1
+    def _take_due(self, now: int) -> list[Packet]:
+        """The packets that are due, at most `CHAIN_PACKETS` of them: what a sender that is late hands down at once."""
+        chain: list[Packet] = []
+        outgoing = self._outgoing
+        following = self._next
+        while following is not None and following[0] <= now and len(chain) < CHAIN_PACKETS:
+            _, source, number, data = following
+            chain.append(Packet(data, None, source=source, number=number))
+            following = next(outgoing, None)
+        self._next = following
+        return chain
+
+    def _count_refused(self, status: int, count: int = 1) -> None:
+        self.refused[status] = self.refused.get(status, 0) + count
 
     # -- what the driver calls --------------------------------------------------------------------------------------
 
@@ -137,7 +154,7 @@ class Port:
                     counts.size_bytes += packet.size_bytes
                     if self.payload_seen is not None and packet.data is not None:
                         self.payload_seen(packet.data)
-                if network is not None:
+                if network is not None and network.is_watching:
                     network.packet_sent(self, packet, status)
         return None
 
@@ -153,11 +170,13 @@ class Port:
         self.receive.size_bytes += nbl.size_bytes
         if self.payload_seen is not None:
             self.payload_seen(data)
-        if self.network is not None:
-            self.network.packet_received(self, data)
+        network = self.network
+        if network is not None and network.is_watching:
+            network.packet_received(self, data)
         record((machine.now, thread_number, _RETURN, self.trace_number, nbl.number, nbl.status))
         self.executor.call(return_nbls, self.adapter, (nbl,))
-        machine.trace.checkpoint()
+        if not nbl.number & 63:
+            machine.trace.checkpoint()
         return None
 
     def indicate_link(self, connected: bool) -> Routine[None] | None:
@@ -178,24 +197,23 @@ class Port:
     # -- rings ------------------------------------------------------------------------------------------------------
 
     def _send_ring_set(self, ring: Ring | None) -> None:
-        self.send_monitor = SendMonitor(self.executor, ring, self.send) if ring is not None else None
+        if ring is not None:
+            self.send_monitor = SendMonitor(self.executor, ring, self.send)
+            self.executor.monitors.append(self.send_monitor)
 
     def _receive_ring_set(self, ring: Ring | None) -> None:
-        self.receive_monitor = ReceiveMonitor(self.executor, ring, self.receive) if ring is not None else None
+        if ring is not None:
+            self.receive_monitor = ReceiveMonitor(self.executor, ring, self.receive)
+            self.executor.monitors.append(self.receive_monitor)
 
     def pages_unlocked(self, pages: Pages) -> None:
         """These pages are not the driver's any more: stop looking at them."""
         if self.send_monitor is not None and self.send_monitor.ring.pages is pages:
+            self.executor.monitors.remove(self.send_monitor)
             self.send_monitor = None
         if self.receive_monitor is not None and self.receive_monitor.ring.pages is pages:
+            self.executor.monitors.remove(self.receive_monitor)
             self.receive_monitor = None
-
-    def poll(self) -> None:
-        """See what the client stored in its rings' words."""
-        if self.send_monitor is not None:
-            self.send_monitor.poll()
-        if self.receive_monitor is not None:
-            self.receive_monitor.poll()
 
     def report(self) -> dict[str, Any]:
         """The NDIS counters of the adapter (spec driver §7) by name, and refused packets by status."""

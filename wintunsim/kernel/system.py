@@ -113,8 +113,7 @@ class System:
 
     def poll(self) -> None:
         """See what clients stored in ring words."""
-        for device in self.devices:
-            device.port.poll()
+        self.executor.poll()
 
     # -- what the driver finds around it (`Surroundings`) -----------------------------------------------------------
 
