@@ -36,15 +36,12 @@ class Kind(IntEnum):
     RECEIVE = 12
     RETURN = 13
     LINK = 14
-    REGISTER = 15
-    UNREGISTER = 16
-    OPEN = 17
-    CLOSE = 18
-    PROCESS_START = 19
-    PROCESS_END = 20
-    COMMAND = 21
-    PAYLOAD = 22
-    ALERTED = 23
+    OPEN = 15
+    CLOSE = 16
+    PROCESS_START = 17
+    PROCESS_END = 18
+    COMMAND = 19
+    PAYLOAD = 20
 
 
 FIELDS: dict[Kind, tuple[str, str, str]] = {
@@ -63,15 +60,12 @@ FIELDS: dict[Kind, tuple[str, str, str]] = {
     Kind.RECEIVE: ("adapter", "packet", "length_bytes"),
     Kind.RETURN: ("adapter", "packet", "status"),
     Kind.LINK: ("adapter", "connected", ""),
-    Kind.REGISTER: ("adapter", "send_capacity_bytes", "receive_capacity_bytes"),
-    Kind.UNREGISTER: ("adapter", "", ""),
-    Kind.OPEN: ("device", "handle", "status"),
-    Kind.CLOSE: ("device", "handle", ""),
+    Kind.OPEN: ("device", "access", ""),
+    Kind.CLOSE: ("device", "", ""),
     Kind.PROCESS_START: ("process", "", ""),
     Kind.PROCESS_END: ("process", "exit_code", ""),
     Kind.COMMAND: ("command", "exit_code", ""),
     Kind.PAYLOAD: ("number", "length_bytes", ""),
-    Kind.ALERTED: ("process", "signal", ""),
 }
 """The names of `subject`, `value` and `extra` of each kind; empty where a field is always 0."""
 

@@ -38,7 +38,7 @@ EXPECTED = {
     Kind.RECEIVE: {"adapter": "send.Tail", "packet": 7, "length_bytes": -9},
     Kind.RETURN: {"adapter": "send.Tail", "packet": 7, "status": -9},
     Kind.LINK: {"adapter": "send.Tail", "connected": 7},
-    Kind.CLOSE: {"device": "send.Tail", "handle": 7},
+    Kind.CLOSE: {"device": "send.Tail"},
     Kind.PROCESS_START: {"process": "send.Tail"},
     Kind.PROCESS_END: {"process": "send.Tail", "exit_code": 7},
     Kind.COMMAND: {"command": "send.Tail", "exit_code": 7},

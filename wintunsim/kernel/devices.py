@@ -50,6 +50,9 @@ class AdapterDevice:
     def open(self, process: Process, access: int) -> FileObject:
         """Open the device; the file object has no handle yet."""
         file_object = FileObject(self, process, access)
+        machine = self.system.machine
+        number = machine.current.number if machine.current else 0
+        machine.trace.record((machine.time(), number, int(Kind.OPEN), self.port.trace_number, access, 0))
         self.files.append(file_object)
         return file_object
 
@@ -84,6 +87,7 @@ class FileObject(KernelObject):
         else:
             request = Registration(process, self, data)
             status, information = system.executor.request(self._control(request, code))
+        machine.spend(0)
         machine.trace.record((machine.now, number, Kind.STATUS, trace_number, status, information))
         return int(status), information
 

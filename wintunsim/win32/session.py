@@ -22,6 +22,7 @@ from wintun_model.session import (
 )
 from wintun_model.session import Session as Layer
 from wintun_model.status import Win32Error, is_success, win32_error
+from wintunsim.kernel.effects import NOT_TRACED
 from wintunsim.kernel.handles import EVENT_ALL_ACCESS
 from wintunsim.kernel.memory import view
 from wintunsim.win32.buffers import poke_u32, write_bytes
@@ -109,8 +110,8 @@ def _start(context: Context, session: Session, device: Any, capacity: int) -> in
         for name, description in zip(("receive", "send"), descriptions, strict=True)
     )
     for word in (receiving.head, sending.tail):
-        # Whoever watches the rings sees the library's stores at once.
-        word.observer = lambda old, value: context.system.poll()
+        # Whoever watches the registered rings sees and traces the library's stores, as any client's.
+        word.number = NOT_TRACED
     session.receive_base = session.memory + RING_HEADER_BYTES
     session.send_base = session.receive_base + ring_bytes
     entry = context.handles.get(session.events[1])
