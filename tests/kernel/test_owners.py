@@ -197,6 +197,21 @@ def test_no_code_of_the_client_runs() -> None:
     assert find_owner(64, SIZE, [sys._getframe()]) is None
 
 
+@pytest.mark.parametrize("base", [bytearray, mmap.mmap])
+def test_subclasses_are_held_like_their_bases(base: Any) -> None:
+    class Memory(base):  # type: ignore[misc]
+        def __len__(self) -> int:
+            raise AssertionError
+
+    memory = Memory(SIZE) if base is bytearray else Memory(-1, SIZE)
+    start = np.frombuffer(memory, dtype=np.uint8).__array_interface__["data"][0]
+    owner = find_owner(start, SIZE, [sys._getframe()])
+    assert owner is not None
+    with pytest.raises(BufferError):
+        memory.clear() if base is bytearray else memory.close()
+    owner.release()
+
+
 def test_class_bodies_with_their_own_namespace() -> None:
     class Namespace(dict):  # type: ignore[type-arg]
         def values(self) -> Any:
