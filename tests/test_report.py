@@ -115,7 +115,7 @@ def test_nothing_at_all_is_a_report_too():
     data = report(clients=[], adapters=[]).as_dict()
     assert (data["client"], data["adapter"], data["rings"]) == (None, None, None)
     assert report(clients=[], adapters=[]).exit_code == 0
-    assert report(clients=[], adapters=[]).to_text().endswith("  digest " + "ab" * 32 + "\n")
+    assert report(clients=[], adapters=[]).to_text().endswith("  digest   " + "ab" * 32 + "\n")
 
 
 def test_json_holds_the_same_data():
@@ -210,17 +210,21 @@ def test_the_text_of_a_full_report():
         ],
     ).to_text()
     assert text == (
-        "wintunsim: driver 0.8.1, seed 7, 1.235 s of virtual time\n"
-        "  client.py: exit code 0\n"
-        "  other 2: did not end\n"
-        "  Wintun             packets         bytes            most in ring   latency min / p50 / p99 / max\n"
-        "    send (to client)  12,345    17,529,900       98,256 of 128 KiB   40 ns / 8.2 µs / 1.5 ms / 1.5 ms\n"
-        "    receive               20         1,200            64 of 64 MiB   -\n"
-        "    not sent        1,234 NDIS_STATUS_BUFFER_OVERFLOW, 1 NDIS_STATUS_PAUSED\n"
-        "    not received    3 discarded, 1 with errors\n"
-        "  idle: no rings were registered\n"
-        "  udp 100/s\n"
-        "  ping 10.6.7.8: 4 sent, 3 answered, round trip min / avg / max 20 µs / 30 µs / 40 µs\n"
-        "  ping 10.6.7.9: 4 sent, 0 answered\n"
-        f"  digest {'ab' * 32}\n"
+        "wintunsim: Wintun 0.8.1, seed 7, 1.235 s of virtual time\n"
+        "  client   client.py: exit code 0\n"
+        "  client   other 2: did not end\n"
+        "  adapter  Wintun                 packets        bytes          peak in ring   latency min      p50      p99"
+        "      max\n"
+        "           send (to the client)    12,345   17,529,900   98,256 B of 128 KiB         40 ns   8.2 µs   1.5 ms"
+        "   1.5 ms\n"
+        "           receive                     20        1,200        64 B of 64 MiB             -        -        -"
+        "        -\n"
+        "           not sent: 1,234 NDIS_STATUS_BUFFER_OVERFLOW, 1 NDIS_STATUS_PAUSED\n"
+        "           not received: 3 discarded, 1 with errors\n"
+        "  traffic  udp 100/s\n"
+        "  traffic  ping 10.6.7.8\n"
+        "           4 sent, 3 answered; round trip min / mean / max 20 µs / 30 µs / 40 µs\n"
+        "  traffic  ping 10.6.7.9\n"
+        "           4 sent, 0 answered\n"
+        f"  digest   {'ab' * 32}\n"
     )

@@ -102,47 +102,57 @@ class Report:
     def to_text(self) -> str:
         """The report for people: some lines, each with a line end."""
         lines = [
-            f"wintunsim: driver {self.driver}, seed {self.seed}, {format_duration(self.virtual_ns)} of virtual time"
+            f"wintunsim: Wintun {self.driver}, seed {self.seed}, {format_duration(self.virtual_ns)} of virtual time"
         ]
         for client in self.clients:
             code = client["exit_code"]
-            lines.append(f"  {client['name']}: " + ("did not end" if code is None else f"exit code {code}"))
-        for adapter in self.adapters:
-            lines += self._adapter_lines(adapter)
+            lines.append(f"  client   {client['name']}: " + ("did not end" if code is None else f"exit code {code}"))
+        registered = [adapter for adapter in self.adapters if adapter["rings"]["send"]["capacity_bytes"]]
+        for adapter in registered:
+            lines += _adapter_lines(adapter)
+        if self.adapters and not registered:
+            names = ", ".join(adapter["name"] for adapter in self.adapters)
+            lines.append(f"  adapter  {names}: no rings were registered")
         for row in self.traffic:
-            lines.append(f"  {row['description']}" + _echo_text(row))
-        lines.append(f"  digest {self.digest}")
+            lines.append(f"  traffic  {row['description']}")
+            lines += _echo_lines(row)
+        lines.append(f"  digest   {self.digest}")
         return "\n".join(lines) + "\n"
 
-    @staticmethod
-    def _adapter_lines(adapter: dict[str, Any]) -> list[str]:
-        rings = adapter["rings"]
-        if not rings["send"]["capacity_bytes"]:
-            return [f"  {adapter['name']}: no rings were registered"]
-        lines = [
-            f"  {adapter['name']:<16}{'packets':>10}{'bytes':>14}{'most in ring':>24}   latency min / p50 / p99 / max"
-        ]
-        for name, text in (("send", "send (to client)"), ("receive", "receive")):
-            ring = rings[name]
-            held = f"{ring['peak_content_bytes']:,} of {format_bytes(ring['capacity_bytes'])}"
-            latency = ring["latency_ns"]
-            times = "-" if latency is None else " / ".join(format_duration(value) for value in latency.values())
-            lines.append(f"    {text:<16}{ring['packets']:>8,}{ring['bytes']:>14,}{held:>24}   {times}")
-        if adapter["refused"]:
-            causes = ", ".join(f"{count:,} {status}" for status, count in adapter["refused"].items())
-            lines.append(f"    not sent        {causes}")
-        if adapter["in_discards"] or adapter["in_errors"]:
-            lines.append(
-                f"    not received    {adapter['in_discards']:,} discarded, {adapter['in_errors']:,} with errors"
-            )
-        return lines
+
+def _adapter_lines(adapter: dict[str, Any]) -> list[str]:
+    """One adapter: a table with a row for each ring, then what did not cross them."""
+    head = ("packets", "bytes", "peak in ring", "latency min", "p50", "p99", "max")
+    rows = []
+    for name, title in (("send", "send (to the client)"), ("receive", "receive")):
+        ring = adapter["rings"][name]
+        peak = f"{ring['peak_content_bytes']:,} B of {format_bytes(ring['capacity_bytes'])}"
+        latency = ring["latency_ns"]
+        times = ["-"] * 4 if latency is None else [format_duration(value) for value in latency.values()]
+        rows.append((title, f"{ring['packets']:,}", f"{ring['bytes']:,}", peak, *times))
+    table = [(f"adapter  {adapter['name']}", *head), *((f"         {title}", *cells) for title, *cells in rows)]
+    widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
+    lines = [
+        "  "
+        + row[0].ljust(widths[0])
+        + "".join(f"   {cell:>{width}}" for cell, width in zip(row[1:], widths[1:], strict=True))
+        for row in table
+    ]
+    if adapter["refused"]:
+        causes = ", ".join(f"{count:,} {status}" for status, count in adapter["refused"].items())
+        lines.append(f"           not sent: {causes}")
+    if adapter["in_discards"] or adapter["in_errors"]:
+        lost = f"{adapter['in_discards']:,} discarded, {adapter['in_errors']:,} with errors"
+        lines.append(f"           not received: {lost}")
+    return lines
 
 
-def _echo_text(row: dict[str, Any]) -> str:
+def _echo_lines(row: dict[str, Any]) -> list[str]:
+    """What became of a ping."""
     if "sent" not in row:
-        return ""
-    text = f": {row['sent']} sent, {row['answered']} answered"
+        return []
+    text = f"           {row['sent']} sent, {row['answered']} answered"
     if row.get("rtt_min_ns") is not None:
         times = " / ".join(format_duration(row[f"rtt_{name}_ns"]) for name in ("min", "avg", "max"))
-        text += f", round trip min / avg / max {times}"
-    return text
+        text += f"; round trip min / mean / max {times}"
+    return [text]
