@@ -102,7 +102,7 @@ def test_a_resource_that_runs_out(client, what, call, error):
 
     def setup(simulation):
         calls = []
-        simulation.system.fails = lambda asked: calls.append(asked) or asked == what and calls.count(what) == call
+        simulation.system.fails = lambda asked: calls.append(asked) or (asked == what and calls.count(what) == call)
 
     source = f"{PREPARE}error = register(device, record)\n{UNTOUCHED}{AFTERWARDS}"
     outcome = client.good(source, traffic="ping:count=1", setup=setup)

@@ -5,6 +5,7 @@
 START is where both rings begin, so that the first packets cross the wrap.
 """
 
+import pathlib
 import queue
 import struct
 import sys
@@ -31,7 +32,7 @@ def main(count, path, capacity=128 * KIB, start=0):
 
     writer = threading.Thread(target=write)
     writer.start()
-    with open(path, "wb") as file:
+    with pathlib.Path(path).open("wb") as file:
         for _ in range(count):
             packet = send.read()
             assert packet is not None

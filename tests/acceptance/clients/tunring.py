@@ -1,4 +1,4 @@
-"""A small library for Wintun's ring generation, as its users write one for Windows: windll, classes, no helper package."""
+"""A small library for Wintun's ring generation, as its users write one for Windows."""
 
 import ctypes
 from ctypes import wintypes
