@@ -1,7 +1,9 @@
 """The engine: threads and foreign simpy events in one virtual time, in one order (design §5)."""
 
+import gc
 import subprocess
 import sys
+import weakref
 
 import pytest
 from hypothesis import given
@@ -83,6 +85,15 @@ def test_foreign_events_come_before_threads_that_become_ready_at_their_time(mach
     machine.start_thread("b", log.spender("b", 0), delay_ns=4)
     machine.run()
     assert log.lines == [(4, "b"), (5, "foreign 5"), (10, "foreign 10"), (10, "a"), (15, "foreign 15")]
+
+
+def test_foreign_events_come_before_the_next_thread_of_their_time(machine, log):
+    machine.start_thread("a", log.spender("a", 5, 20))
+    machine.start_thread("b", log.spender("b", 0), delay_ns=10)
+    machine.start_thread("c", log.spender("c", 1), delay_ns=2)
+    log.at(10, "foreign")
+    machine.run()
+    assert log.lines == [(3, "c"), (5, "a"), (10, "foreign"), (10, "b"), (25, "a")]
 
 
 def test_foreign_events_come_after_what_a_running_thread_does_at_their_time(machine, log):
@@ -626,6 +637,36 @@ def test_killing_twice_is_killing_once(machine):
     machine.run()
     assert thread.ended.signalled
     machine.kill(thread)
+
+
+def test_a_machine_that_is_closed_is_let_go_with_all_that_its_threads_know():
+    class Big:
+        pass
+
+    def leave_a_machine():
+        machine, big = Machine(), Big()
+        mark = machine, big
+
+        def wait():
+            machine.block()
+            return mark
+
+        machine.start_thread("waits", wait)
+        machine.run()
+        machine.close()
+        assert machine.threads == []
+        return weakref.ref(big)
+
+    big = leave_a_machine()
+    gc.collect()
+    assert big() is None
+
+
+def test_closing_a_machine_leaves_the_threads_of_processes_alone(bench):
+    bench.run(bench.control, bench.machine.block)
+    assert [thread.name for thread in bench.machine.threads] == ["client/t1", "tun reader"]
+    bench.machine.close()
+    assert [thread.name for thread in bench.machine.threads] == ["client/t1"]
 
 
 # -- interrupt ----------------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ import pytest
 
 from wintun_model.status import NtStatus
 from wintun_model.trace import Kind
+from wintunsim.kernel import probe
 from wintunsim.kernel.handles import EVENT_ALL_ACCESS, EVENT_MODIFY_STATE, SYNCHRONIZE
 from wintunsim.kernel.machine import ThreadKilled
 from wintunsim.kernel.objects import KernelObject, Mutex
@@ -11,14 +12,15 @@ from wintunsim.kernel.process import Account
 
 
 class Thing(KernelObject):
-    """Notes when its last handle goes."""
+    """Notes when its last handle goes, and whether memory is still there."""
 
-    def __init__(self, name, log):
+    def __init__(self, name, bench, log):
         super().__init__(name)
         self.log = log
+        self.memory, self.range = bench.process.memory, (bench.send.address, 1)
 
     def last_handle_closed(self):
-        self.log.append(self.name)
+        self.log.append((self.name, self.memory.owns(*self.range)))
 
 
 def test_ids_are_multiples_of_four_and_all_different(bench):
@@ -50,9 +52,9 @@ def test_exit_ends_threads_then_the_driver_then_handles_then_memory(bench):
             log.append("thread")
 
     def main():
-        process.handles.insert(Thing("first handle", log), 0)
+        process.handles.insert(Thing("first handle", bench, log), 0)
         bench.register()
-        process.handles.insert(Thing("last handle", log), 0)
+        process.handles.insert(Thing("last handle", bench, log), 0)
         process.exit_callbacks.append(lambda _: log.append(("callback", bench.send.tail, process.memory.owns(base, 1))))
         process.ended_callbacks.append(lambda _: log.append(("ended", process.exit_code, process.memory.owns(base, 1))))
         try:
@@ -67,8 +69,8 @@ def test_exit_ends_threads_then_the_driver_then_handles_then_memory(bench):
     assert log == [
         "thread",
         ("callback", 0xFFFFFFFF, True),  # the driver's rule came first, and handles are still there
-        "first handle",
-        "last handle",
+        ("first handle", True),
+        ("last handle", True),
         ("ended", 7, False),
         "main",
     ]
@@ -215,7 +217,9 @@ def test_the_memory_of_a_process_stays_for_the_driver_until_it_unregisters(bench
         assert bench.send.tail == 104
         others = [memory.allocate(size) for _ in range(4)]
         assert all(other is not None and abs(other - address) >= size for other in others)
+        assert probe.is_accessible(address, size, write=True)
         bench.close()
+        assert not probe.is_accessible(address, size, write=False)
         assert bench.statistics["out_unicast_packets"] == 1
 
     bench.run(client)

@@ -119,9 +119,12 @@ def test_writing_changes_no_digest(tmp_path):
             trace.checkpoint()
         if file is not None:
             file.close()
+        trace.record((9999, 0, Kind.SET, number, 0, 0))
         return trace.digest()
 
     assert digest(writes=True) == digest(writes=False)
+    # What had been recorded when it was closed is in the file, and no more.
+    assert [line["t_ns"] for line in lines_of(tmp_path / "trace.jsonl")] == list(range(3000))
 
 
 @pytest.mark.parametrize("path", ["missing/trace.jsonl", ".", "nul\0byte"])

@@ -473,6 +473,15 @@ class Machine:
         self.trace.flush()
         return environment.has_events()
 
+    def close(self) -> None:
+        """End the system's own threads, after the last run: one that blocks for ever keeps all its machine's memory.
+
+        Threads of processes stay as they are, so that nothing of a client runs any more.
+        """
+        for thread in list(self.threads):
+            if thread.process is None:
+                self.kill(thread)
+
     def stop(self) -> None:
         """End `run` as soon as the running thread gives way."""
         self.limit = self.foreign = self.horizon = 0
