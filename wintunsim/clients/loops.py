@@ -72,8 +72,7 @@ def make_loop_hook(client: ClientProcess) -> Callable[[], None]:
     """The hook of one process: an iteration costs `loop_ns`; others run when they are due.
 
     A loop that can never end is stopped with a `ClientFault`: nothing else is due in the machine, and the process made
-    no
-    call for `loop_limit` iterations.
+    no call for `loop_limit` iterations.
     """
     machine, calls, observe = client.machine, client.calls, client.observe
     loop_ns = machine.costs.loop_ns

@@ -227,6 +227,8 @@ class Machine:
             following.greenlet.switch()
         if thread.is_killed:
             raise ThreadKilled
+        if thread.interruption is not None:
+            self._raise_interruption(thread)
 
     def block(self, deadline_ns: int = FOREVER) -> Any:
         """Block the running thread until `make_ready`, or until `deadline_ns`, which gives `TIMED_OUT`."""
@@ -275,7 +277,14 @@ class Machine:
         if thread.is_killed:
             raise ThreadKilled
         if thread.interruption is not None:
+            self._raise_interruption(thread)
+
+    @staticmethod
+    def _raise_interruption(thread: Thread) -> None:
+        """What interrupts a thread waits until it is out of the kernel."""
+        if not thread.kernel_depth:
             error, thread.interruption = thread.interruption, None
+            assert error is not None
             raise error
 
     def _next_thread(self) -> Thread | None:
