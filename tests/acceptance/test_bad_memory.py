@@ -77,7 +77,9 @@ GOES_ON = {
         """,
     "UnmapViewOfFile while registered": """
         kernel32.CreateFileMappingW.restype = wintypes.HANDLE
-        kernel32.CreateFileMappingW.argtypes = [wintypes.HANDLE, ctypes.c_void_p, *[wintypes.DWORD] * 3, ctypes.c_wchar_p]
+        kernel32.CreateFileMappingW.argtypes = [
+            wintypes.HANDLE, ctypes.c_void_p, *[wintypes.DWORD] * 3, ctypes.c_wchar_p,
+        ]
         kernel32.MapViewOfFile.restype = ctypes.c_void_p
         kernel32.MapViewOfFile.argtypes = [wintypes.HANDLE] + [wintypes.DWORD] * 3 + [ctypes.c_size_t]
         kernel32.UnmapViewOfFile.argtypes = [ctypes.c_void_p]
