@@ -24,10 +24,10 @@ class Attachment:
 
     def __init__(self, machine: Machine) -> None:
         self.machine = machine
-        self.is_watching = True
+        self.is_watching = False
         """Whether anybody wants to know of single packets."""
         self.host: AnsweringHost | None = None
-        self.capture: CaptureWriter | None = None
+        self._capture: CaptureWriter | None = None
         self.port: Port | None = None
         """Where the traffic goes; None until a link is up."""
         self.sources: list[TrafficSource] = []
@@ -37,6 +37,19 @@ class Attachment:
         self._answers = 0
         self._interfaces: dict[tuple[int, bool], int] = {}
 
+    @property
+    def capture(self) -> CaptureWriter | None:
+        """Where what crosses the rings is written; None for nowhere."""
+        return self._capture
+
+    @capture.setter
+    def capture(self, capture: CaptureWriter | None) -> None:
+        self._capture = capture
+        self._look()
+
+    def _look(self) -> None:
+        self.is_watching = bool(self._monitors or self._capture or self.host)
+
     def add(self, sources: Sequence[TrafficSource]) -> None:
         """Add traffic; before the simulation runs."""
         for source in sources:
@@ -44,10 +57,12 @@ class Attachment:
             self._numbers.append(self.machine.trace.define(source.name))
             if isinstance(source, EchoMonitor):
                 self._monitors.append(source)
+        self._look()
 
     def answer_with(self, host: AnsweringHost | None) -> None:
         """Have `host` answer what the client writes; None for nobody."""
         self.host = host
+        self._look()
         if host is not None and not self._host_number:
             self._host_number = self.machine.trace.define("answering host")
 
@@ -55,7 +70,6 @@ class Attachment:
 
     def link_changed(self, port: Port, connected: bool) -> None:
         """The link of an adapter goes up or down."""
-        self.is_watching = bool(self._monitors or self.capture or self.host)
         if connected and self.port is None:
             self.port = port
             if self.sources:
@@ -68,7 +82,7 @@ class Attachment:
         now = self.machine.now
         for monitor in self._monitors:
             monitor.sent(now, packet.data)
-        if self.capture is not None:
+        if self._capture is not None:
             self._write(port, packet.data, now, inbound=False)
 
     def packet_received(self, port: Port, data: bytes) -> None:
@@ -76,7 +90,7 @@ class Attachment:
         now = self.machine.now
         for monitor in self._monitors:
             monitor.received(now, data)
-        if self.capture is not None:
+        if self._capture is not None:
             self._write(port, data, now, inbound=True)
         if self.host is not None:
             answer = self.host.answer(data)
@@ -102,14 +116,14 @@ class Attachment:
             yield time_ns, numbers[place], number, data
 
     def _write(self, port: Port, data: bytes, now: int, *, inbound: bool) -> None:
-        assert self.capture is not None
+        assert self._capture is not None
         key = (port.trace_number, inbound)
         if key not in self._interfaces:
             ring = "receive" if inbound else "send"
             text = "client to system" if inbound else "system to client"
             name = port.adapter.name
-            self._interfaces[key] = self.capture.add_interface(f"{name} {ring}", f"{ring} ring of {name}: {text}")
-        self.capture.write(self._interfaces[key], now, data, inbound=inbound)
+            self._interfaces[key] = self._capture.add_interface(f"{name} {ring}", f"{ring} ring of {name}: {text}")
+        self._capture.write(self._interfaces[key], now, data, inbound=inbound)
 
     def report(self) -> list[dict[str, Any]]:
         """What became of each source, in their order."""

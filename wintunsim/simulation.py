@@ -170,6 +170,7 @@ class Simulation:
         finally:
             for file in self._files:
                 file.close()
+            machine.close()
 
     def interrupt(self) -> None:
         """End the run as if `until` had come: for a person's Ctrl+C. May be called from a signal handler."""
