@@ -36,7 +36,8 @@ def _seed(text: str) -> int:
     return seed
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(command: str = "") -> argparse.ArgumentParser:
+    """The parser; the options of `installer` are in it only when that is the command."""
     parser = argparse.ArgumentParser(
         prog="wintunsim",
         description="A deterministic simulator of the Wintun driver: runs unchanged Windows clients in virtual time.",
@@ -78,6 +79,11 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("-m", dest="module", action="store_true", help="CLIENT is a module's name")
     run.add_argument("client", metavar="CLIENT", help="the client's script, or module with -m")
     run.add_argument("arguments", nargs=argparse.REMAINDER, help="what the client gets as its arguments")
+    installer = commands.add_parser("installer", help="answer what Wintun's installer does in a scenario")
+    if command == "installer":
+        from wintunsim.cli_installer import add_arguments
+
+        add_arguments(installer)
     return parser
 
 
@@ -90,8 +96,13 @@ def _version() -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; answers the exit code."""
-    options = _parser().parse_args(arguments)
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    options = _parser(next(iter(words), "")).parse_args(words)
     try:
+        if options.command == "installer":
+            from wintunsim.cli_installer import installer
+
+            return installer(options)
         if options.seed is None:
             text = os.environ.get("WINTUNSIM_SEED", "0")
             try:
