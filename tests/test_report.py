@@ -228,3 +228,8 @@ def test_the_text_of_a_full_report():
         "           4 sent, 0 answered\n"
         f"  digest   {'ab' * 32}\n"
     )
+
+
+def test_exit_codes_that_are_statuses_are_told_in_hexadecimal():
+    text = report(clients=[{"name": "client.py", "process_id": 1004, "exit_code": 0xC000013A}]).to_text()
+    assert "client.py: exit code 0xC000013A" in text

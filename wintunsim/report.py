@@ -105,8 +105,7 @@ class Report:
             f"wintunsim: Wintun {self.driver}, seed {self.seed}, {format_duration(self.virtual_ns)} of virtual time"
         ]
         for client in self.clients:
-            code = client["exit_code"]
-            lines.append(f"  client   {client['name']}: " + ("did not end" if code is None else f"exit code {code}"))
+            lines.append(f"  client   {client['name']}: {_exit_text(client['exit_code'])}")
         registered = [adapter for adapter in self.adapters if adapter["rings"]["send"]["capacity_bytes"]]
         for adapter in registered:
             lines += _adapter_lines(adapter)
@@ -118,6 +117,13 @@ class Report:
             lines += _echo_lines(row)
         lines.append(f"  digest   {self.digest}")
         return "\n".join(lines) + "\n"
+
+
+def _exit_text(code: int | None) -> str:
+    """How a process ended. Windows' own exit codes are statuses, which people know in hexadecimal."""
+    if code is None:
+        return "did not end"
+    return f"exit code {code}" if code < 0x80000000 else f"exit code 0x{code:08X}"
 
 
 def _adapter_lines(adapter: dict[str, Any]) -> list[str]:
