@@ -211,6 +211,8 @@ def make_subprocess_module(client: ClientProcess) -> ModuleType:
     module = ModuleType("subprocess")
     module.__dict__.update(
         _CONSTANTS,
+        _args_from_interpreter_flags=list,
+        _optim_args_from_interpreter_flags=list,
         CalledProcessError=host.CalledProcessError,
         CompletedProcess=host.CompletedProcess,
         Popen=popen,

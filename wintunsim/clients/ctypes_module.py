@@ -171,8 +171,11 @@ class LibraryLoader:
             raise AttributeError(name)
         try:
             library = self._dlltype(name)
-        except OSError:
-            raise AttributeError(name) from None
+        except OSError as error:
+            missing = AttributeError(name)
+            for note in error.__notes__:
+                missing.add_note(note)
+            raise missing from None
         setattr(self, name, library)
         return library
 
@@ -182,6 +185,13 @@ class LibraryLoader:
     def LoadLibrary(self, name: Any) -> Any:  # noqa: N802
         """A new object for the DLL."""
         return self._dlltype(name)
+
+
+def _missing_attribute(name: str) -> Any:
+    text = f"module 'ctypes' has no attribute {name!r}"
+    if name == "pythonapi":
+        text = "wintunsim does not simulate ctypes.pythonapi: a client cannot reach into the interpreter"
+    raise AttributeError(text, name=name)
 
 
 def make_ctypes_module(client: ClientProcess) -> ModuleType:
@@ -214,6 +224,7 @@ def make_ctypes_module(client: ClientProcess) -> ModuleType:
     )  # fmt: skip
     module.__path__ = list(ctypes.__path__)
     contents["_private"] = {"load": calls.load}
+    contents["__getattr__"] = _missing_attribute
     return module
 
 

@@ -94,10 +94,20 @@ def _patch_uuid(client: ClientProcess, module: Any) -> None:
     module._node = client.entropy.bits(48) & ~(3 << 40) | 2 << 40
 
 
+def _patch_multiprocessing(_client: ClientProcess, module: Any) -> None:
+    def start(process: Any) -> None:
+        raise NotImplementedError(
+            f"wintunsim does not simulate multiprocessing ({process.name}): start another client in the simulation"
+        )
+
+    module.BaseProcess.start = start
+
+
 PATCHES: dict[str, Callable[[ClientProcess, Any], None]] = {
     "asyncio.futures": patch_futures,
     "asyncio.tasks": patch_tasks,
     "concurrent.futures._base": patch_futures,
+    "multiprocessing.process": _patch_multiprocessing,
     "os": _patch_os,
     "posixpath": _patch_posixpath,
     "threading": patch_threading,

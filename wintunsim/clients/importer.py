@@ -163,8 +163,10 @@ class Importer:
     def _find_and_load(self, name: str, path: list[str] | None, view: View, parent: Any, child: str) -> None:
         top = name.partition(".")[0]
         facade = self._facades.get(name)
-        if top in HIDDEN or (view is View.CLIENT and top in ABSENT_ON_WINDOWS):
+        if view is View.CLIENT and top in ABSENT_ON_WINDOWS:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+        if top in HIDDEN:
+            raise _lacks_c_module(name)
         if top in ABSENT_ON_WINDOWS:
             if facade is None and name not in HOST_ONLY_C:
                 raise ModuleNotFoundError(f"No module named {name!r}", name=name)
@@ -179,7 +181,7 @@ class Importer:
             self.modules[name] = importlib.import_module(name)
             return
         if name in _STANDARD_C:
-            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+            raise _lacks_c_module(name)
         spec = self.find_spec(name, path, view)
         if spec is None:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
@@ -236,7 +238,7 @@ class Importer:
         """A C extension of a package. Those that note themselves in the host's table are taken out of it again."""
         name = spec.name
         if sources.is_library(spec.origin or ""):
-            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+            raise _lacks_c_module(name)
         known = sys.modules.get(name)
         if known is not None:
             return known
@@ -245,6 +247,11 @@ class Importer:
         spec.loader.exec_module(module)
         sys.modules.pop(name, None)
         return module
+
+
+def _lacks_c_module(name: str) -> ModuleNotFoundError:
+    """The error for a C module of the host's standard library that is not shared; CPython on Windows may have it."""
+    return ModuleNotFoundError(f"wintunsim does not simulate the C module {name!r} of the standard library", name=name)
 
 
 def new_module(spec: machinery.ModuleSpec) -> ModuleType:

@@ -125,6 +125,7 @@ def make_socket_module(_client: ClientProcess, name: str = "socket") -> ModuleTy
         "getdefaulttimeout": lambda: None,
         "setdefaulttimeout": lambda _timeout: None,
         "has_dualstack_ipv6": lambda: False,
+        "_GLOBAL_DEFAULT_TIMEOUT": object(),
     }
     for function in ("htons", "htonl", "ntohs", "ntohl", "inet_aton", "inet_ntoa"):
         contents[function] = getattr(host, function)

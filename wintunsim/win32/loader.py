@@ -125,12 +125,15 @@ class Loader:
 
     def describe_missing(self, library: str, function: str | None = None) -> str:
         """One sentence for the user about a DLL, or a function of a DLL, that is not there."""
-        stem = library.replace("/", "\\").rsplit("\\", 1)[-1].lower().removesuffix(".dll")
+        name = library.replace("/", "\\").rsplit("\\", 1)[-1].lower()
+        stem = name.removesuffix(".dll")
         if function is None:
             here = ", ".join(sorted([*DEFINITIONS, *ALIASES]))
             if stem in _KNOWN_ON_WINDOWS:
                 return f"{stem}.dll is a DLL of Windows that wintunsim does not simulate; it has {here}."
-            return f"{stem}.dll is not part of the simulated Windows; wintunsim has {here}."
+            if "." not in name:
+                name += ".dll"
+            return f"{name} is not part of the simulated Windows; wintunsim has {here}."
         return (
             f"{stem}.dll has no function {function} in wintunsim: the name is wrong, or it is one of Windows' "
             "functions that wintunsim does not simulate yet."
