@@ -104,7 +104,7 @@ def machine_fields(machine: Machine) -> dict[str, Any]:
 
 
 def table(scenario: Scenario, report: Report) -> str:
-    """The report as a table: a row for every action, uneventful neighbours in one; an empty cell is as the one above."""
+    """The report as a table: a row for every action, uneventful neighbours in one; an empty cell is as above."""
     rows: list[tuple[str, ...]] = [("", "", "", "before", *_state(report.start))]
     before = rows[0][4:]
     for first, last, events in _grouped(report):
