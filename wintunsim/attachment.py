@@ -44,6 +44,7 @@ class Attachment:
 
     @capture.setter
     def capture(self, capture: CaptureWriter | None) -> None:
+        """Write there from now on."""
         self._capture = capture
         self._look()
 

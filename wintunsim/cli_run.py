@@ -11,8 +11,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
-from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from wintunsim.errors import UsageError
 
@@ -98,6 +97,7 @@ def _child(options: argparse.Namespace, writer: int, *, is_check: bool) -> None:
 def _simulate(options: argparse.Namespace, *, is_check: bool) -> tuple[int, str | None]:
     from wintun_model.errors import ClientFault, DriverFault
     from wintunsim.simulation import Simulation
+    from wintunsim.trace.whole_file import WholeFile
 
     faulthandler.enable()
     simulation = Simulation(seed=options.seed, driver=options.driver, digest_payload=options.digest_payload)
@@ -112,10 +112,11 @@ def _simulate(options: argparse.Namespace, *, is_check: bool) -> tuple[int, str 
             if options.capture:
                 simulation.write_capture(options.capture)
             if options.log_calls:
-                on_call = _call_logger(stack.enter_context(_output(options.log_calls, sys.stderr)))
-        report_file = (
-            stack.enter_context(_output(options.report, sys.stdout)) if options.report and not is_check else None
-        )
+                on_call = _call_logger(options.log_calls, stack)
+        report_file = None
+        if options.report and not is_check:
+            report_file = WholeFile(options.report, "the report")
+            stack.callback(report_file.discard)
         simulation.spawn(
             options.client, *options.arguments, module=options.module, account=options.user, on_call=on_call
         )
@@ -129,6 +130,7 @@ def _simulate(options: argparse.Namespace, *, is_check: bool) -> tuple[int, str 
             return EXIT_FAULT, None
         if report_file is not None:
             report_file.write(report.to_json())
+            report_file.close()
         if report.stuck:
             print("wintunsim: nothing can ever happen again, and these client threads still wait:", file=sys.stderr)
             for line in report.stuck:
@@ -144,32 +146,21 @@ def _exit_code(code: int) -> int:
     return code if code < 256 else code & 0xFF or 1
 
 
-def _call_logger(file: IO[str]) -> Any:
+def _call_logger(path: str, stack: contextlib.ExitStack) -> Any:
+    """What writes each call as a line to a file, which is kept also when the run fails; `-` is standard error."""
+    from wintunsim.trace.whole_file import WholeFile
     from wintunsim.win32.thunks import format_call
 
+    write: Any = sys.stderr.write
+    if path != "-":
+        file = WholeFile(path, "the log of calls")
+        stack.callback(file.close)
+        write = file.write
+
     def log(*call: Any) -> None:
-        file.write(format_call(*call) + "\n")
+        write(format_call(*call) + "\n")
 
     return log
-
-
-@contextlib.contextmanager
-def _output(path: str, standard: IO[str]) -> Iterator[IO[str]]:
-    """A file to write, or the standard stream for `-`. The file appears under its name when it is whole."""
-    if path == "-":
-        yield standard
-        return
-    target = Path(path)
-    part = target if target.exists() and not target.is_file() else target.with_name(target.name + ".part")
-    try:
-        file = part.open("w", encoding="utf-8")
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise UsageError(f"{path!r} cannot be written ({reason}): choose another file") from None
-    with file:
-        yield file
-    if part != target:
-        part.replace(target)
 
 
 def _take_interrupts(simulation: Any) -> None:

@@ -204,14 +204,14 @@ def test_a_link_is_followed(tmp_path):
 
 @pytest.mark.parametrize("name", ["no/such/folder.pcapng", "", "a" * 5000, "nul\0.pcapng"])
 def test_an_impossible_path_is_refused_at_once(tmp_path, name):
-    with pytest.raises(UsageError, match="cannot be written: "):
+    with pytest.raises(UsageError, match="cannot be written \\("):
         CaptureWriter(f"{tmp_path}/{name}")
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no device that is always full")
 def test_a_full_disk_is_told_and_a_device_is_not_replaced():
-    with pytest.raises(UsageError, match="/dev/full cannot be written: No space left"), CaptureWriter("/dev/full") as w:
+    with pytest.raises(UsageError, match="cannot be written \\(No space left"), CaptureWriter("/dev/full") as w:
         w.write(w.add_interface("ring", ""), 0, ECHO, inbound=True)
     assert Path("/dev/full").is_char_device()
 

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from os import PathLike
-from pathlib import Path
-from typing import IO
 
 from wintun_model.trace import FIELDS, RECORD_LENGTH, Kind, Trace
-from wintunsim.errors import UsageError
+from wintunsim.trace.whole_file import WholeFile
 
 _PLAIN = (Kind.NAME, Kind.PAYLOAD)
 _KIND_NAMES = {int(kind): kind.name.lower() for kind in Kind}
@@ -24,27 +21,14 @@ class JsonLines:
     """
 
     def __init__(self, path: str | PathLike[str], trace: Trace) -> None:
-        self.path = Path(path)
-        self._part: Path | None = None
         self._trace = trace
         self._names = trace.names
-        try:
-            if str(path) == "-":
-                # Not /dev/stdout: opening a file anew would cut off what it holds.
-                self._file: IO[str] = os.fdopen(os.dup(1), "w", encoding="utf-8")
-            elif self.path.exists() and not self.path.is_file():
-                self._file = self.path.open("w", encoding="utf-8")
-            else:
-                self._part = self.path.with_name(self.path.name + ".part")
-                self._file = self._part.open("w", encoding="utf-8")
-        except (OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or error
-            raise UsageError(f"the trace {str(path)!r} cannot be written ({reason}): choose another file") from None
+        self._file = WholeFile(path, "the trace")
         trace.add_sink(self.write)
 
     def write(self, records: Sequence[int]) -> None:
         """Write a batch of whole records, flattened; nothing once the file is closed."""
-        if self._file.closed:
+        if not self._file.is_open:
             return
         names = self._names
         lines = []
@@ -62,9 +46,6 @@ class JsonLines:
 
     def close(self) -> None:
         """Finish the file, with all that was recorded so far, and give it its name. Again: nothing."""
-        if self._file.closed:
-            return
-        self._trace.flush()
-        self._file.close()
-        if self._part is not None:
-            self._part.replace(self.path)
+        if self._file.is_open:
+            self._trace.flush()
+            self._file.close()

@@ -7,15 +7,12 @@ read them back with dpkt and tshark.
 
 from __future__ import annotations
 
-import os
 import struct
-from contextlib import suppress
 from os import PathLike
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO
 
-from wintunsim.errors import UsageError
+from wintunsim.trace.whole_file import WholeFile
 
 EPOCH_NS = 1_704_067_200 * 10**9
 """The date of virtual time 0: 2024-01-01T00:00:00Z, in ns since 1970."""
@@ -49,19 +46,8 @@ class CaptureWriter:
     def __init__(self, path: str | PathLike[str]) -> None:
         self.path = Path(path)
         self._interfaces = 0
-        self._file: BinaryIO | None = None
-        try:
-            target = self.path.resolve()
-            if target.is_dir():
-                raise IsADirectoryError(0, "it is a directory")
-            direct = target.exists() and not target.is_file()
-            if target.exists() and not os.access(target, os.W_OK):
-                raise PermissionError(0, "it is write-protected")
-            self._target = target
-            self._part = None if direct else target.with_name(target.name + ".part")
-            self._file = (self._part or target).open("wb")
-        except (OSError, ValueError, RuntimeError) as error:
-            raise self._failure(error) from None
+        self._file = WholeFile(path, "the capture", binary=True)
+        self._put = self._file.write
         section = struct.pack("<IHHq", _BYTE_ORDER, 1, 0, -1)
         self._put(_block(_SECTION, section + _options((_APPLICATION, b"wintunsim"))))
 
@@ -95,25 +81,11 @@ class CaptureWriter:
 
     def close(self) -> None:
         """Finish the file and give it its name. Closing twice is allowed."""
-        if self._file is None:
-            return
-        file, self._file = self._file, None
-        try:
-            file.close()
-            if self._part is not None:
-                self._part.replace(self._target)
-        except OSError as error:
-            self._remove_part()
-            raise self._failure(error) from None
+        self._file.close()
 
     def discard(self) -> None:
         """Give the file up: what stood under its name before stays as it was. No effect after :meth:`close`."""
-        if self._file is None:
-            return
-        file, self._file = self._file, None
-        with suppress(OSError):  # the bytes that cannot be written are not wanted
-            file.close()
-        self._remove_part()
+        self._file.discard()
 
     def __enter__(self) -> CaptureWriter:
         return self
@@ -125,23 +97,6 @@ class CaptureWriter:
             self.close()
         else:
             self.discard()
-
-    def _put(self, data: bytes) -> None:
-        if self._file is None:
-            raise ValueError("the capture is closed")
-        try:
-            self._file.write(data)
-        except OSError as error:
-            self.discard()
-            raise self._failure(error) from None
-
-    def _remove_part(self) -> None:
-        if self._part is not None:
-            self._part.unlink(missing_ok=True)
-
-    def _failure(self, error: Exception) -> UsageError:
-        reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
-        return UsageError(f"the capture {self.path} cannot be written: {reason}")
 
 
 def _text(text: str) -> bytes:
