@@ -242,3 +242,9 @@ def test_the_digest_does_not_depend_on_the_hash_seed(hash_seed, recorded):
     )  # fmt: skip
     text = process.stdout
     assert json.loads(text[text.index("{") :])["digest"] == recorded("ring_client_ping")
+
+
+def test_nothing_is_left_of_a_run_that_could_not_begin(tmp_path):
+    files = ("--trace", tmp_path / "t", "--capture", tmp_path / "c", "--report", tmp_path / "r", "--log-calls", "-")
+    assert wintunsim("run", *files, tmp_path / "not-there.py").returncode == 2
+    assert list(tmp_path.iterdir()) == []

@@ -105,6 +105,7 @@ def _simulate(options: argparse.Namespace, *, is_check: bool) -> tuple[int, str 
         simulation.add_adapter(options.adapter)
     simulation.network(*options.traffic, answer=options.answer)
     with contextlib.ExitStack() as stack:
+        stack.callback(simulation.discard_files)
         on_call = None
         if not is_check:
             if options.trace:

@@ -142,6 +142,11 @@ class Simulation:
         self.attachment.capture = CaptureWriter(path)
         self._files.append(self.attachment.capture)
 
+    def discard_files(self) -> None:
+        """Give up the files of a simulation that will not run. No effect on those of one that has."""
+        for file in self._files:
+            file.discard()
+
     # -- running ----------------------------------------------------------------------------------------------------
 
     def run(self, until: int | str | None = None) -> Report:

@@ -49,3 +49,7 @@ class JsonLines:
         if self._file.is_open:
             self._trace.flush()
             self._file.close()
+
+    def discard(self) -> None:
+        """Give the file up. No effect after `close`."""
+        self._file.discard()
