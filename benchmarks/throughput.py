@@ -16,7 +16,7 @@ import simpy
 
 from wintunsim import Simulation
 
-CLIENT = Path(__file__).parent / "saturated_client.py"
+CLIENT = Path(__file__).parent / "clients" / "saturated_client.py"
 PACKET_BYTES = 1400
 RATE_PPS = 2_000_000
 ROUNDS = 5
