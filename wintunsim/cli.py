@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
+from typing import NoReturn
 
 from wintun_model.revision import DEFAULT_REVISION, REVISIONS
 from wintunsim.errors import UsageError
@@ -36,10 +37,18 @@ def _seed(text: str) -> int:
     return seed
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(EXIT_USAGE, f"{self.prog}: {message} (see {self.prog} --help)\n")
+
+
 def _parser(command: str = "") -> argparse.ArgumentParser:
     """The parser; the options of `installer` are in it only when that is the command."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="wintunsim",
+        allow_abbrev=False,
         description="A deterministic simulator of the Wintun driver: runs unchanged Windows clients in virtual time.",
     )
     parser.add_argument("--version", action="version", version=f"wintunsim {_version()}")
@@ -50,6 +59,7 @@ def _parser(command: str = "") -> argparse.ArgumentParser:
         description="Run a Python client, written for Windows, against a simulated Wintun adapter, in virtual time.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
         usage="wintunsim run [options] (CLIENT.py | -m MODULE) [arguments of the client ...]",
     )
     run.add_argument("--seed", type=_seed, help="of all randomness (default: $WINTUNSIM_SEED or 0)")
@@ -78,7 +88,8 @@ def _parser(command: str = "") -> argparse.ArgumentParser:
     run.add_argument("--quiet", action="store_true", help="no report on standard error")
     run.add_argument("-m", dest="module", action="store_true", help="CLIENT is a module's name")
     run.add_argument("client", metavar="CLIENT", help="the client's script, or module with -m")
-    run.add_argument("arguments", nargs=argparse.REMAINDER, help="what the client gets as its arguments")
+    rest = run.add_argument("arguments", nargs=argparse.REMAINDER, help="what the client gets as its arguments")
+    rest.required = False  # else Python 3.11 says that it is, when CLIENT is missing
     installer = commands.add_parser("installer", help="answer what Wintun's installer does in a scenario")
     if command == "installer":
         from wintunsim.cli_installer import add_arguments
@@ -97,8 +108,12 @@ def _version() -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; answers the exit code."""
     words = sys.argv[1:] if arguments is None else list(arguments)
-    options = _parser(next(iter(words), "")).parse_args(words)
+    options, unknown = _parser(next(iter(words), "")).parse_known_args(words)
     try:
+        if unknown:
+            help_command = f"wintunsim {options.command} --help"
+            hint = "; a client's own options follow its name" if options.command == "run" else ""
+            raise UsageError(f"there is no option {unknown[0]}: {help_command} lists what there is{hint}")
         if options.command == "installer":
             from wintunsim.cli_installer import installer
 
@@ -109,8 +124,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 options.seed = _seed(text)
             except argparse.ArgumentTypeError as error:
                 raise UsageError(f"WINTUNSIM_SEED: {error}") from None
+        from wintunsim.cli_files import check_files
         from wintunsim.cli_run import run
 
+        check_files(options)
         return run(options)
     except UsageError as error:
         print(f"wintunsim: {error}", file=sys.stderr)

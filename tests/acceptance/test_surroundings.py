@@ -158,7 +158,7 @@ def test_common_modules_can_be_imported(client):
     client.good(
         "import http.client, http.server, urllib.request, smtplib, multiprocessing, logging.handlers, unittest.mock, "
         "concurrent.futures, ctypes.util, getpass, importlib.metadata, ipaddress, pickle, signal, sched, shelve, "
-        "shutil, tempfile, zipfile, traceback, dataclasses, enum, argparse, configparser, locale, gettext, timeit, xml.dom\n"
+        "shutil, tempfile, zipfile, traceback, dataclasses, enum, argparse, configparser, locale, gettext, xml.dom\n"
     )
 
 

@@ -175,9 +175,13 @@ class ClientProcess:
         exec(code, main.__dict__)
 
     def _runnable_spec(self, name: str) -> Any:
-        parent = name.rpartition(".")[0]
-        path = list(self.importer.import_module(parent).__path__) if parent else None
-        spec = self.importer.find_spec(name, path)
+        spec, parent = None, name.rpartition(".")[0]
+        try:
+            path = getattr(self.importer.import_module(parent), "__path__", []) if parent else None
+            spec = self.importer.find_spec(name, path if path is None else list(path))
+        except ModuleNotFoundError as error:
+            if error.name is None or not f"{name}.".startswith(f"{error.name}."):
+                raise  # something that the package imports
         if spec is not None and spec.submodule_search_locations is not None:
             return self._runnable_spec(f"{name}.__main__")
         if spec is None or spec.origin is None:
