@@ -206,12 +206,18 @@ def _laid_out(rows: list[tuple[str, ...]]) -> Iterator[str]:
 def _wrapped(text: str, width: int) -> list[str]:
     """A text in lines of at most `width` characters, broken at blanks; a word that is longer stays whole."""
     lines = [""]
-    for word in text.split(" "):
+    for word in _printable(text).split(" "):
         if lines[-1] and len(lines[-1]) + 1 + len(word) > width:
             lines.append(word)
         else:
             lines[-1] = f"{lines[-1]} {word}" if lines[-1] else word
     return lines
+
+
+def _printable(text: str) -> str:
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode() for character in text
+    )
 
 
 def _summary(scenario: Scenario, report: Report) -> Iterator[str]:
@@ -220,7 +226,7 @@ def _summary(scenario: Scenario, report: Report) -> Iterator[str]:
     for session in report.sessions:
         result = "succeeded" if session.error == ERROR_SUCCESS else f"failed with error {session.error}"
         yield f"session {session.name} of {session.product}: {result}"
-    copies = ", ".join(copy.version for copy in report.end.driver_store)
+    copies = _printable(", ".join(copy.version for copy in report.end.driver_store))
     state = f"installed ({copies})" if report.end.is_wintun_installed else "NOT installed"
     ending = f", {warnings} warning{'s' if warnings > 1 else ''}" if warnings else ""
     yield f"revision {scenario.revision}: Wintun is {state} after this{ending}"
