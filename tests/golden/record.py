@@ -1,10 +1,13 @@
-"""Record the digests that the tests expect: run this when the simulation's outcome was changed on purpose.
+"""Record the digests that the tests expect, and the output in the README: for when an outcome was changed on purpose.
 
 python tests/golden/record.py
 """
 
 import io
 import json
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 from wintunsim import Simulation
@@ -28,6 +31,19 @@ def pytun_echo_ping():
     return simulation.run("60s").digest
 
 
+def show_in_readme():
+    """Run the README's example and put what it prints below it."""
+    readme = FOLDER.parent.parent / "README.md"
+    text = readme.read_text(encoding="utf-8")
+    (arguments,) = re.findall(r"^\.venv/bin/wintunsim (.*)$", text, re.MULTILINE)
+    command = [sys.executable, "-m", "wintunsim", *arguments.split()]
+    process = subprocess.run(command, cwd=readme.parent, capture_output=True, text=True, check=True)
+    shown = process.stdout + process.stderr
+    text = re.sub(r"(?<=```text\n).*?(?=```)", lambda _: shown, text, flags=re.DOTALL)
+    readme.write_text(text, encoding="utf-8")
+
+
 if __name__ == "__main__":
     digests = {run.__name__: run() for run in (ring_client_ping, pytun_echo_ping)}
     (FOLDER / "digests.json").write_text(json.dumps(digests, indent=2) + "\n", encoding="utf-8")
+    show_in_readme()

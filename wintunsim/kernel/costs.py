@@ -18,7 +18,7 @@ class Costs:
     copy_ps_per_byte: int = 60
     """Copying packet bytes, in picoseconds a byte."""
     event_ns: int = 300
-    """Setting or clearing an event inside the kernel."""
+    """Setting an event inside the kernel, from its effect on; clearing one is a store."""
     system_call_ns: int = 500
     """Entering and leaving the kernel with little work done there."""
     user_call_ns: int = 30

@@ -177,6 +177,8 @@ class _Compiler:
             statements += ast.parse(f"_t += {cost}").body
         elif use == 1:
             statements += ast.parse(f"_m.now = _t = _t + {cost}").body
+        elif use == 3:
+            statements += ast.parse("_m.now = _t\nif _t > _m.horizon:\n    _m.give_way()").body
         else:
             statements += ast.parse(f"_m.now = _t = _t + {cost}\nif _t > _m.horizon:\n    _m.give_way()").body
         if kind in _UNCONTENDED and targets is None:
@@ -187,7 +189,9 @@ class _Compiler:
             )
         effect = self._effect(kind, plain, keywords)
         statements.append(ast.Expr(effect) if targets is None else ast.Assign(targets, effect))
-        if use:
+        if use == 3:
+            statements += ast.parse(f"_t = _m.now + {cost}").body
+        elif use:
             statements += ast.parse("_t = _m.now").body
         return statements
 

@@ -58,11 +58,16 @@ touch then (state under a lock that it holds, ring bytes that are not published 
 lock for which any order is one that a real machine may take. So runs need a third of the thread switches. What is
 ordered exactly: ring words, events, waits, calls to NDIS. (The exploring executor orders everything.)
 """
-PRIVATE, VISIBLE = 1, 2
+PRIVATE, VISIBLE, COSTS_LATER = 1, 2, 3
 
 
 def clock_use(kind: type[op.Operation]) -> int:
-    """0 for operations without a use for the clock, `PRIVATE`, or `VISIBLE`."""
+    """0 for operations without a use for the clock, `PRIVATE`, `VISIBLE`, or `COSTS_LATER`.
+
+    The last is a visible operation that takes effect when it begins: whoever it wakes is on the way while it goes on.
+    """
+    if kind is op.Set:
+        return COSTS_LATER
     return 0 if kind in UNCLOCKED else PRIVATE if kind in CLOCKED else VISIBLE
 
 
@@ -71,7 +76,6 @@ def costs_of(costs: Costs) -> dict[type[op.Operation], int]:
     return {
         op.Fence: costs.fence_ns,
         op.Set: costs.event_ns,
-        op.Clear: costs.event_ns,
         op.Wait: costs.event_ns,
         op.Spin: costs.pass_ns,
         op.StartThread: costs.thread_ns,
@@ -156,6 +160,13 @@ class Executor:
             while True:
                 operation = send(value)
                 effect, cost, use = table[operation.__class__]
+                if use == COSTS_LATER:
+                    machine.now = now
+                    if now > machine.horizon:
+                        machine.give_way()
+                    value = effect(operation)
+                    now = machine.now + cost
+                    continue
                 now += cost
                 if use:
                     machine.now = now

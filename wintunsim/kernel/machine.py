@@ -42,6 +42,28 @@ _CLEAR = int(Kind.CLEAR)
 class Machine:
     """A simulated computer: its clock, its threads, its waits. Everything runs in the host thread that calls `run`."""
 
+    __slots__ = (
+        "_hub",
+        "_order",
+        "_pump_due",
+        "_pump_event",
+        "_ready",
+        "_record",
+        "_streams",
+        "costs",
+        "current",
+        "environment",
+        "foreign",
+        "horizon",
+        "latest",
+        "limit",
+        "now",
+        "seed",
+        "threads",
+        "tick_phase_ns",
+        "trace",
+    )
+
     def __init__(self, seed: int = 0, costs: Costs | None = None) -> None:
         self.seed = seed
         self.costs = costs or Costs()
@@ -199,6 +221,13 @@ class Machine:
         self.now += cost_ns
         if self.now > self.horizon:
             self.give_way()
+
+    def sleep_until(self, time_ns: int) -> None:
+        """Let time pass for the running thread until `time_ns`, or until `make_ready` wakes it before."""
+        if time_ns > self.now:
+            self.now = time_ns
+            if time_ns > self.horizon:
+                self.give_way()
 
     def give_way(self) -> None:
         """Let everybody run who is due before `now`, the running thread's time."""

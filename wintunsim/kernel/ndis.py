@@ -17,7 +17,7 @@ from wintun_model.send import send
 from wintun_model.status import NdisStatus
 from wintun_model.trace import Kind
 from wintunsim.kernel.executor import Executor
-from wintunsim.kernel.machine import FOREVER, Thread
+from wintunsim.kernel.machine import Thread
 from wintunsim.kernel.monitor import ReceiveMonitor, RingCounts, SendMonitor
 
 SEND_PRIORITY = 16
@@ -107,7 +107,10 @@ class Port:
                 chain = self._take_due(machine.now)
             else:
                 self._is_idle = True
-                machine.block(FOREVER if following is None else following[0])
+                if following is None:
+                    machine.block()
+                else:
+                    machine.sleep_until(following[0])
                 self._is_idle = False
                 continue
             if not self.connected:
