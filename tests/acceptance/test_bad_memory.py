@@ -158,7 +158,7 @@ GOES_ON = {
         array = (wintypes.HANDLE * 100)()
         print(kernel32.WaitForMultipleObjects(100, array, False, 0) == 0xFFFFFFFF - 2**32, last_error())
         print(kernel32.WaitForMultipleObjects(2**31, array, True, 0), last_error())
-        text = ctypes.create_unicode_buffer(8)
+        text = ctypes.create_unicode_buffer(64)
         print(kernel32.FormatMessageW(0x1000, None, 5, 0, text, 0xFFFFFFFF, None))
         """,
     "closed handles": """

@@ -69,9 +69,11 @@ def must(result):
 
 def interfaces():
     size = wintypes.ULONG()
-    assert cfgmgr32.CM_Get_Device_Interface_List_SizeW(ctypes.byref(size), ctypes.byref(INTERFACE), None, 0) == 0
+    result = cfgmgr32.CM_Get_Device_Interface_List_SizeW(ctypes.byref(size), ctypes.byref(INTERFACE), None, 0)
+    assert result == 0
     text = ctypes.create_unicode_buffer(size.value)
-    assert cfgmgr32.CM_Get_Device_Interface_ListW(ctypes.byref(INTERFACE), None, text, size, 0) == 0
+    result = cfgmgr32.CM_Get_Device_Interface_ListW(ctypes.byref(INTERFACE), None, text, size, 0)
+    assert result == 0
     return [path for path in text[:].split("\0") if path]
 
 
