@@ -13,6 +13,7 @@ from wintun_model.ring import ring_bytes_of, stored_bytes
 from wintun_model.status import NdisStatus
 
 _SUCCESS = int(NdisStatus.NDIS_STATUS_SUCCESS)
+PAGE_BYTES = 4096
 
 
 class Packet:
@@ -96,6 +97,24 @@ class ReceiveNbl(Entry):
         self.number = number
         self.status = _SUCCESS
 
+    @property
+    def headroom_bytes(self) -> int:
+        """Bytes before the packet that NDIS is told it may use: all from the ring's start on (B5), or none (§9)."""
+        return RING_HEADER_BYTES + self.offset if self.ring.revision.offers_headroom else 0
+
+    @property
+    def missing_pages(self) -> int:
+        """Pages of the packet that its memory descriptor does not list: 0, or 1 in 0.10 (§9).
+
+        That descriptor has room for as many pages as the packet would touch if it began at a page's start. A consumer
+        that goes by the mapped address, as a stack does, sees the whole packet all the same; one that goes by the
+        descriptor's pages lacks the last one. So it is a fact of the NBL, and no failure of the driver's own.
+        """
+        if not self.ring.revision.partial_descriptor_one_page_short:
+            return 0
+        start = (self.ring.address + RING_HEADER_BYTES + self.offset) % PAGE_BYTES
+        return _pages_of(start + self.size_bytes) - _pages_of(self.size_bytes)
+
     def peek(self) -> bytes:
         """The packet's bytes as they stand in the ring now: what a stack reads that holds the NBL.
 
@@ -105,12 +124,47 @@ class ReceiveNbl(Entry):
         return bytes(self.ring.data[self.offset : self.offset + self.size_bytes])
 
 
+def _pages_of(size: int) -> int:
+    return (size + PAGE_BYTES - 1) // PAGE_BYTES
+
+
+class WholeRing:
+    """A ring's memory from its first byte on, header included: what an NBL's headroom reaches (B5)."""
+
+    __slots__ = ("data",)
+
+    def __init__(self, data: memoryview) -> None:
+        self.data = data
+
+
 class Ring:
-    """A registered ring: the client's own memory, viewed, never copied."""
+    """A registered ring: the client's own memory, viewed, never copied. `address` is where the client has it."""
 
-    __slots__ = ("alertable", "capacity", "data", "head", "name", "pages", "tail", "tail_moved")
+    __slots__ = (
+        "address",
+        "alertable",
+        "capacity",
+        "data",
+        "head",
+        "name",
+        "pages",
+        "revision",
+        "tail",
+        "tail_moved",
+        "whole",
+    )
 
-    def __init__(self, name: str, pages: Pages, capacity: int, tail_moved: Event, limits: Limits) -> None:
+    def __init__(
+        self,
+        name: str,
+        pages: Pages,
+        capacity: int,
+        tail_moved: Event,
+        limits: Limits,
+        *,
+        address: int = 0,
+        revision: Revision = REVISIONS[DEFAULT_REVISION],
+    ) -> None:
         view = pages.view
         if len(view) != ring_bytes_of(capacity, limits):
             raise ModelError(f"the {name} ring's memory has {len(view)} bytes, its capacity needs another size")
@@ -125,6 +179,9 @@ class Ring:
         self.tail = Word(words, 1, f"{name}.Tail")
         self.alertable = Word(words, 2, f"{name}.Alertable")
         self.data = data
+        self.whole = WholeRing(view)
+        self.address = address
+        self.revision = revision
 
 
 @dataclass(slots=True)
@@ -148,10 +205,21 @@ class Statistics:
 
 
 class Driver:
-    """What exists once for all adapters of the driver: its revision, its two locks, the list of registered devices."""
+    """What exists once for all adapters of the driver: its revision, its two locks, the list of registered devices.
 
-    def __init__(self, revision: Revision = REVISIONS[DEFAULT_REVISION], limits: Limits = WINTUN_LIMITS) -> None:
+    With `rereads_size` its compiler made use of the freedom to read a packet's `Size` twice, in the revisions that
+    leave it that freedom (B4).
+    """
+
+    def __init__(
+        self,
+        revision: Revision = REVISIONS[DEFAULT_REVISION],
+        limits: Limits = WINTUN_LIMITS,
+        *,
+        rereads_size: bool = False,
+    ) -> None:
         self.revision = revision
+        self.rereads_size = rereads_size and revision.may_reread_size
         self.limits = limits
         self.context_guard = Lock("context guard")
         self.device_list_lock = Lock("device list")
@@ -165,6 +233,7 @@ class Adapter:
         self.name = name
         self.driver = driver or Driver()
         self.limits = self.driver.limits
+        self.revision = self.driver.revision
         self.is_attached: Variable[bool] = Variable(f"{name}.attached", True)
         """Whether requests find the adapter's context: false once halted."""
         self.running: Variable[bool] = Variable(f"{name}.running", False)

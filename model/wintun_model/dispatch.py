@@ -2,23 +2,38 @@
 
 from __future__ import annotations
 
+from enum import IntEnum
+
 from wintun_model.abi import TUN_IOCTL_FORCE_CLOSE_HANDLES, TUN_IOCTL_REGISTER_RINGS
 from wintun_model.adapter import Adapter, Driver
 from wintun_model.operations import Caller, CloseHandle, ListHandles, Routine, call_out
 from wintun_model.registration import Registration, register, unregister
+from wintun_model.revision import Revision
 from wintun_model.status import NdisStatus, NtStatus
+
+
+class IntegrityLevel(IntEnum):
+    """Integrity levels of tokens, by the values that the system gives them."""
+
+    LOW = 0x1000
+    MEDIUM = 0x2000
+    HIGH = 0x3000
+    SYSTEM = 0x4000
 
 
 def device_control(adapter: Adapter, request: Registration, code: int) -> Routine[tuple[int, int]]:
     """A device control request: (NTSTATUS, bytes returned). `request.data` is the buffered input.
 
-    That the handle grants read and write data access was checked by the system before.
+    That the handle grants read and write data access was checked by the system before. Who is let in, and whether
+    there is a force-close code, depends on the revision (spec driver §9).
     """
     guard = adapter.driver.context_guard
-    if code not in (TUN_IOCTL_REGISTER_RINGS, TUN_IOCTL_FORCE_CLOSE_HANDLES):
+    revision = adapter.revision
+    is_ours = code == TUN_IOCTL_REGISTER_RINGS or (code == TUN_IOCTL_FORCE_CLOSE_HANDLES and revision.has_force_close)
+    if not is_ours:
         # NDIS's own handler, unchecked; it knows none of a client's codes.
         return NtStatus.STATUS_INVALID_DEVICE_REQUEST, 0
-    if not request.caller.is_local_system:
+    if not _is_admitted(revision, request):
         return NtStatus.STATUS_ACCESS_DENIED, 0
     if code == TUN_IOCTL_FORCE_CLOSE_HANDLES:
         status = yield from force_close_handles(adapter, request.caller)
@@ -32,11 +47,30 @@ def device_control(adapter: Adapter, request: Registration, code: int) -> Routin
     return status, 0
 
 
+def _is_admitted(revision: Revision, request: Registration) -> bool:
+    """The access check of both control codes (spec driver §5, §9). The kernel always passes."""
+    if request.kernel is not None:
+        return True
+    caller = request.caller
+    if revision.admits_administrators:
+        is_named = caller.is_local_system or caller.is_administrator
+        return is_named and caller.integrity_level >= IntegrityLevel.HIGH
+    return caller.is_local_system
+
+
 def force_close_handles(adapter: Adapter, caller: Caller) -> Routine[int]:
-    """Close every handle to the device that other processes hold (spec driver §6.5)."""
+    """Close every handle to the device that other processes hold (spec driver §6.5).
+
+    From 0.9 on the answer tells when there was none (§9). A handle that is gone by the time it is to be closed counts
+    as closed: whether it still named anything is not told.
+    """
+    has_closed = False
     for holder, handle in (yield ListHandles(adapter)):
         if holder.process_id != caller.process_id:
             yield from call_out(CloseHandle(holder, handle))
+            has_closed = True
+    if not has_closed and adapter.revision.force_close_tells_nothing_closed:
+        return NtStatus.STATUS_NOTHING_TO_TERMINATE
     return NtStatus.STATUS_SUCCESS
 
 

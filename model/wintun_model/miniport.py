@@ -1,12 +1,50 @@
-"""The miniport's life: restart and pause (spec driver §7)."""
+"""The miniport's life: initialize, restart and pause (spec driver §7)."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from wintun_model.adapter import Adapter
-from wintun_model.operations import Put, Routine, Wait
+from wintun_model.operations import IndicateLink, Put, Routine, Wait, call_out
 from wintun_model.registration import barrier
+from wintun_model.revision import Revision
 
 VENDOR_DESCRIPTION = b"Wintun Tunnel\0"
+IF_TYPE_PROP_VIRTUAL = 53
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attributes:
+    """What the miniport tells NDIS of the adapter at initialize (spec driver §7)."""
+
+    media_type: str = "IP"
+    mtu_bytes: int = 0xFFFF
+    lookahead_bytes: int = 0xFFFF
+    transmit_bits_per_second: int = 100_000_000_000
+    receive_bits_per_second: int = 100_000_000_000
+    interface_type: int = IF_TYPE_PROP_VIRTUAL
+    is_media_connected: bool = False
+    halts_on_suspend: bool = False
+    allows_surprise_removal: bool = True
+    is_full_duplex: bool = False
+    """Whether full duplex is reported; before 0.13 nothing is said of it (spec driver §9)."""
+
+
+def attributes_of(revision: Revision) -> Attributes:
+    """The attributes that a revision reports."""
+    return Attributes(is_full_duplex=revision.reports_full_duplex)
+
+
+def initialize(adapter: Adapter) -> Routine[Attributes]:
+    """NDIS initializes the miniport: it is paused, and its link is down (spec driver §7, §9).
+
+    The context is published first (B13). Before 0.13 the link is also indicated to be down.
+    """
+    yield Put(adapter.is_attached, True)
+    yield adapter.disconnected.set
+    if adapter.revision.indicates_link_down_at_start:
+        yield from call_out(IndicateLink(adapter, False))
+    return attributes_of(adapter.revision)
 
 
 def restart(adapter: Adapter) -> Routine[None]:

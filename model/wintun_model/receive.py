@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from wintun_model.abi import PACKET_HEADER_BYTES, STOPPED
+from wintun_model.abi import PACKET_HEADER_BYTES, RING_HEADER_BYTES, STOPPED
 from wintun_model.adapter import Adapter, ReceiveNbl, Ring
 from wintun_model.operations import (
     Allocate,
     Append,
+    CopyIn,
     CountReceived,
+    Fence,
     Free,
     IndicateReceive,
     LoadByte,
@@ -25,14 +27,22 @@ from wintun_model.ring import content, stored_bytes, wrap
 from wintun_model.status import is_success
 
 NBL = "NBL"
+PARTIAL_DESCRIPTOR = "partial memory descriptor"
 IPV4_HEADER_BYTES = 20
 IPV6_HEADER_BYTES = 40
 _ALLOCATE_NBL = Allocate(NBL)
 _FREE_NBL = Free(NBL)
+_ALLOCATE_DESCRIPTOR = Allocate(PARTIAL_DESCRIPTOR)
+_FREE_DESCRIPTOR = Free(PARTIAL_DESCRIPTOR)
+_FENCE = Fence()
 
 
 def read_ring(adapter: Adapter) -> Routine[None]:
-    """The reader thread of one registration (spec driver §4.1). `cursor` is its own head."""
+    """The reader thread of one registration (spec driver §4.1). `cursor` is its own head.
+
+    Revisions differ in the barrier, in what they skip, and in what a packet takes to allocate (spec driver §9).
+    """
+    has_descriptor = adapter.revision.allocates_partial_descriptor
     ring = yield adapter.receive_ring.get
     capacity = ring.capacity
     cursor = yield ring.head.load
@@ -47,8 +57,10 @@ def read_ring(adapter: Adapter) -> Routine[None]:
         if tail == cursor:
             tail = yield Spin(ring.tail, cursor, adapter.disconnected, spin_ticks)
             if tail == cursor:
-                # No full barrier between this store and the load after it (B3).
+                # Before 2026-02 there is no full barrier between this store and the load after it (B3).
                 yield Store(ring.alertable, 1)
+                if adapter.revision.has_full_barrier:
+                    yield _FENCE
                 tail = yield ring.tail.load
                 if tail == cursor:
                     yield Wait((adapter.disconnected, ring.tail_moved))
@@ -64,7 +76,12 @@ def read_ring(adapter: Adapter) -> Routine[None]:
         # 3 Describe it in place.
         data_offset = cursor + PACKET_HEADER_BYTES
         cursor = wrap(cursor + stored_bytes(size), capacity)
+        if not ip_version or (has_descriptor and not (yield _ALLOCATE_DESCRIPTOR)):
+            yield from _skip(adapter, ring, cursor)
+            continue
         if not (yield _ALLOCATE_NBL):
+            if has_descriptor:
+                yield _FREE_DESCRIPTOR
             yield from _skip(adapter, ring, cursor)
             continue
         number += 1
@@ -73,6 +90,8 @@ def read_ring(adapter: Adapter) -> Routine[None]:
         yield adapter.transition_lock.acquire_shared
         if not (yield adapter.running.get):
             yield adapter.transition_lock.release_shared
+            if has_descriptor:
+                yield _FREE_DESCRIPTOR
             yield _FREE_NBL
             yield from _skip(adapter, ring, cursor)
             continue
@@ -90,7 +109,10 @@ def read_ring(adapter: Adapter) -> Routine[None]:
 
 
 def _check_packet(adapter: Adapter, ring: Ring, cursor: int, tail: int) -> Routine[tuple[int, int] | None]:
-    """The packet at `cursor` as (size, IP version), or None for any cause of an abort (§4.1 step 2)."""
+    """The packet at `cursor` as (size, IP version), or None for any cause of an abort (§4.1 step 2).
+
+    The IP version is 0 for a packet that is to be skipped, in the revisions that do so (§9).
+    """
     if tail >= ring.capacity:
         return None
     available = content(cursor, tail, ring.capacity)
@@ -99,11 +121,15 @@ def _check_packet(adapter: Adapter, ring: Ring, cursor: int, tail: int) -> Routi
     size = yield LoadSize(ring, cursor)
     if size > adapter.limits.max_packet_bytes or stored_bytes(size) > available:
         return None
-    if size < IPV4_HEADER_BYTES:
-        return None
-    ip_version = (yield LoadByte(ring, cursor + PACKET_HEADER_BYTES)) >> 4
-    if ip_version == 4 or (ip_version == 6 and size >= IPV6_HEADER_BYTES):
-        return size, ip_version
+    if adapter.driver.rereads_size:
+        # What the checks above were about may not be what is used from here on (B4).
+        size = yield LoadSize(ring, cursor)
+    if size >= IPV4_HEADER_BYTES:
+        ip_version = (yield LoadByte(ring, cursor + PACKET_HEADER_BYTES)) >> 4
+        if ip_version == 4 or (ip_version == 6 and size >= IPV6_HEADER_BYTES):
+            return size, ip_version
+    if adapter.revision.skips_other_packets:
+        return size, 0
     return None
 
 
@@ -115,7 +141,12 @@ def _skip(adapter: Adapter, ring: Ring, cursor: int) -> Routine[None]:
 
 
 def return_nbls(adapter: Adapter, nbls: Sequence[ReceiveNbl]) -> Routine[None]:
-    """NDIS returns NBLs, in any order (spec driver §4.4). Head moves when the oldest one has come back."""
+    """NDIS returns NBLs, in any order (spec driver §4.4). Head moves when the oldest one has come back.
+
+    Whether it moves under the receive lock depends on the revision (spec driver §9); "empty" is set before in all.
+    """
+    stores_under_lock = adapter.revision.stores_head_under_lock
+    has_descriptor = adapter.revision.allocates_partial_descriptor
     ring = yield adapter.receive_ring.get
     packets = octets = errors = 0
     for nbl in nbls:
@@ -134,8 +165,26 @@ def return_nbls(adapter: Adapter, nbls: Sequence[ReceiveNbl]) -> Routine[None]:
             finished, is_empty = taken
             if is_empty:
                 yield adapter.receive_empty.set
+            if stores_under_lock:
+                yield Store(ring.head, finished.end_offset())
             yield adapter.receive_lock.release
-            # After the release of the lock: two returns may store in either order (B2).
-            yield Store(ring.head, finished.end_offset())
+            if not stores_under_lock:
+                # After the release of the lock: two returns may store in either order (B2).
+                yield Store(ring.head, finished.end_offset())
+            if has_descriptor:
+                yield _FREE_DESCRIPTOR
             yield _FREE_NBL
     yield CountReceived(adapter.statistics, packets, octets, errors)
+
+
+def push_header(nbl: ReceiveNbl, header: bytes) -> Routine[bool]:
+    """What a consumer does that puts a link header in front of a received packet, as a virtual switch does.
+
+    Where the NBL offers the room (B5) the header goes there, into the ring: over the packet's own `Size` and what is
+    before it, which for a packet at offset 0 are the ring's words. Else the header goes into memory of the consumer's
+    own, and nothing of the ring is touched. Returns whether the ring was written to.
+    """
+    if nbl.headroom_bytes < len(header):
+        return False
+    yield CopyIn(nbl.ring.whole, RING_HEADER_BYTES + nbl.offset - len(header), header, len(header))
+    return True

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 from wintun_model.abi import (
     EVENT_MODIFY_STATE,
+    REGISTER_RINGS_32_BYTES,
     REGISTER_RINGS_BYTES,
     STOPPED,
     SYNCHRONIZE,
@@ -39,13 +41,34 @@ READER_PRIORITY = 1
 MEMORY_DESCRIPTOR = "memory descriptor"
 
 
+class Requester(Caller, Protocol):
+    """A process that sends device control requests: also what some revisions ask of its token and its kind (§9)."""
+
+    @property
+    def is_administrator(self) -> bool:
+        """Whether its token holds the Administrators group; LocalSystem's does."""
+
+    @property
+    def integrity_level(self) -> int:
+        """The integrity level of its token, see `dispatch.IntegrityLevel`."""
+
+    @property
+    def is_32_bit(self) -> bool:
+        """Whether it is a 32-bit process on a 64-bit system."""
+
+
 @dataclass(frozen=True, slots=True)
 class Registration:
-    """A request to register rings: by which process, on which file object, with which input buffer."""
+    """A request to register rings: by which process, on which file object, with which input buffer.
 
-    caller: Caller
+    `kernel` is set when the request was made from kernel mode: the kernel's own handles and memory, which the record
+    then names. `caller` is the process in whose context it was made.
+    """
+
+    caller: Requester
     file_object: object
     data: bytes
+    kernel: Caller | None = None
 
 
 def barrier(adapter: Adapter) -> Routine[None]:
@@ -78,13 +101,19 @@ def register(adapter: Adapter, request: Registration) -> Routine[int]:
 
 
 def _register_rings(adapter: Adapter, request: Registration, undo: list[Operation]) -> Routine[int]:
-    """Checks 3 to 15; what was done so far is noted in `undo`, in order."""
+    """Checks 3 to 15; what was done so far is noted in `undo`, in order.
+
+    Which records are taken, and whose handles and pages they name, depends on the revision (spec driver §9).
+    """
     # Check 3.
-    if len(request.data) != REGISTER_RINGS_BYTES:
+    if not _is_record_size(adapter, request):
         return NtStatus.STATUS_INVALID_PARAMETER
+    owner: Caller = request.caller
+    if request.kernel is not None and adapter.revision.checks_in_callers_mode:
+        owner = request.kernel
     record = RegisterRings.from_bytes(request.data)
     # Checks 4 to 8 for send.
-    status, send_ring = yield from _prepare_ring(adapter, request.caller, record.send, "send", EVENT_MODIFY_STATE, undo)
+    status, send_ring = yield from _prepare_ring(adapter, owner, record.send, "send", EVENT_MODIFY_STATE, undo)
     if send_ring is None:
         return status
     # Check 9: one load; it becomes the reserved tail.
@@ -95,7 +124,7 @@ def _register_rings(adapter: Adapter, request: Registration, undo: list[Operatio
     yield Put(adapter.send_reserved_tail, tail)
     # Checks 10 to 14: the same for receive.
     status, receive_ring = yield from _prepare_ring(
-        adapter, request.caller, record.receive, "receive", SYNCHRONIZE | EVENT_MODIFY_STATE, undo
+        adapter, owner, record.receive, "receive", SYNCHRONIZE | EVENT_MODIFY_STATE, undo
     )
     if receive_ring is None:
         return status
@@ -109,6 +138,15 @@ def _register_rings(adapter: Adapter, request: Registration, undo: list[Operatio
         return NdisStatus.NDIS_STATUS_FAILURE
     yield Put(adapter.reader, reader)
     return NtStatus.STATUS_SUCCESS
+
+
+def _is_record_size(adapter: Adapter, request: Registration) -> bool:
+    """Whether the input has the size of a record that this revision takes from this caller (§5 check 3, §9)."""
+    size = len(request.data)
+    if size == REGISTER_RINGS_BYTES:
+        return True
+    takes_24 = adapter.revision.takes_32_bit_record and request.kernel is None
+    return takes_24 and size == REGISTER_RINGS_32_BYTES and request.caller.is_32_bit
 
 
 def _prepare_ring(
@@ -141,7 +179,16 @@ def _prepare_ring(
     # Check 8.
     if not (yield MapPages(pages)):
         return NtStatus.STATUS_INSUFFICIENT_RESOURCES, None
-    return NtStatus.STATUS_SUCCESS, Ring(f"{adapter.name}.{name}", pages, capacity, event, adapter.limits)
+    ring = Ring(
+        f"{adapter.name}.{name}",
+        pages,
+        capacity,
+        event,
+        adapter.limits,
+        address=description.address,
+        revision=adapter.revision,
+    )
+    return NtStatus.STATUS_SUCCESS, ring
 
 
 def _join_device_list(adapter: Adapter) -> Routine[None]:

@@ -26,12 +26,16 @@ _FAILURE = int(NdisStatus.NDIS_STATUS_FAILURE)
 
 
 def send(adapter: Adapter, chain: SendChain) -> Routine[None]:
-    """Send a chain of NBLs: all of it or nothing. Any number of threads may be in here at once."""
+    """Send a chain of NBLs: all of it or nothing. Any number of threads may be in here at once.
+
+    Where `Head` is loaded depends on the revision (spec driver §9).
+    """
+    loads_under_lock = adapter.revision.loads_head_under_lock
     # 1 Measure.
     required = chain.required_bytes(adapter.limits)
     # 2
     yield adapter.transition_lock.acquire_shared
-    # 3 Refuse. Head is loaded before the send lock is taken (B1).
+    # 3 Refuse.
     if not (yield adapter.running.get):
         yield from _refuse(adapter, chain, _PAUSED)
         return
@@ -40,12 +44,18 @@ def send(adapter: Adapter, chain: SendChain) -> Routine[None]:
         return
     ring = yield adapter.send_ring.get
     capacity = ring.capacity
+    # Head is loaded before the send lock is taken (B1), from 2026-02 on under it.
+    if loads_under_lock:
+        yield adapter.send_lock.acquire
     head = yield ring.head.load
     if head >= capacity:
+        if loads_under_lock:
+            yield adapter.send_lock.release
         yield from _refuse(adapter, chain, _ADAPTER_NOT_READY)
         return
     # 4 Space, counted from the reserved tail.
-    yield adapter.send_lock.acquire
+    if not loads_under_lock:
+        yield adapter.send_lock.acquire
     reserved_tail = yield adapter.send_reserved_tail.get
     if space(head, reserved_tail, capacity) < required:
         yield adapter.send_lock.release

@@ -8,6 +8,7 @@ from enum import Enum
 from types import FrameType
 from typing import Any
 
+from wintun_model.dispatch import IntegrityLevel
 from wintun_model.operations import Event
 from wintun_model.status import NtStatus
 from wintun_model.trace import Kind
@@ -24,6 +25,14 @@ class Account(Enum):
     SYSTEM = "system"
     ADMINISTRATOR = "administrator"
     USER = "user"
+
+
+_INTEGRITY_LEVELS = {
+    Account.SYSTEM: IntegrityLevel.SYSTEM,
+    Account.ADMINISTRATOR: IntegrityLevel.HIGH,
+    Account.USER: IntegrityLevel.MEDIUM,
+}
+"""What the processes of an account run at: an administrator's are elevated."""
 
 
 class Process:
@@ -72,6 +81,21 @@ class Process:
     def is_local_system(self) -> bool:
         """Whether the process runs as LocalSystem (spec driver §5, access check)."""
         return self.account is Account.SYSTEM
+
+    @property
+    def is_administrator(self) -> bool:
+        """Whether the process's token holds the Administrators group: LocalSystem's does too."""
+        return self.account is not Account.USER
+
+    @property
+    def integrity_level(self) -> int:
+        """The integrity level of the process's token (spec driver §9, access from 0.12 on)."""
+        return _INTEGRITY_LEVELS[self.account]
+
+    @property
+    def is_32_bit(self) -> bool:
+        """Whether this is a 32-bit process: simulated processes are 64-bit ones."""
+        return False
 
     def reference_event(self, handle: int, access: int) -> tuple[int, Event | None]:
         """What the object manager answers a driver that references an event handle of this process (spec driver §5)."""

@@ -9,7 +9,7 @@ from typing import Any
 from wintun_model import operations as op
 from wintun_model.adapter import Adapter, Driver, ReceiveNbl, SendChain
 from wintun_model.dispatch import process_exit
-from wintun_model.miniport import restart
+from wintun_model.miniport import initialize, restart
 from wintun_model.registration import unregister
 from wintun_model.revision import DEFAULT_REVISION, REVISIONS
 from wintun_model.status import NtStatus
@@ -29,6 +29,9 @@ _FILE_GENERIC_READ = 0x00120089
 _FILE_GENERIC_WRITE = 0x00120116
 _FILE_ALL_ACCESS = 0x001F01FF
 
+SIMULATED = tuple(name for name, revision in REVISIONS.items() if not revision.closes_handles_on_removal)
+"""The revisions that a computer may have: not yet those whose removal of an adapter closes handles."""
+
 
 class System:
     """The computer. `driver` is the model's driver, `devices` its adapters in the order of their creation."""
@@ -42,8 +45,11 @@ class System:
         engine: str = "direct",
         network: Network | None = None,
     ) -> None:
-        if revision not in REVISIONS:
-            raise UsageError(f"driver revision {revision!r} is not known: choose one of {', '.join(REVISIONS)}")
+        if revision not in SIMULATED:
+            others = ", ".join(name for name in SIMULATED if name != DEFAULT_REVISION)
+            raise UsageError(
+                f"driver revision {revision!r} is not known: choose one of {DEFAULT_REVISION} (the default), {others}"
+            )
         self.machine = Machine(seed, costs)
         self.driver = Driver(REVISIONS[revision])
         self.network = network
@@ -57,7 +63,8 @@ class System:
         """Registered pages that may go at any time, because nothing holds them."""
         self.named_objects: dict[str, Any] = {}
         self.fails: Callable[[str], bool] = lambda what: False
-        """Which allocations fail: called with "NBL", "memory descriptor", "map" or "thread"."""
+        """Which allocations fail: called with "NBL", "memory descriptor", "map", "thread" or, from 0.10 on,
+        "partial memory descriptor"."""
         self._ports: dict[Adapter, Port] = {}
         self._adapters_made = 0
 
@@ -85,9 +92,12 @@ class System:
         self.device_added(device)
         self._ports[device.adapter] = device.port
         # Nobody can see the miniport before it runs, so its start takes no thread and no time.
-        for operation in restart(device.adapter):
-            assert isinstance(operation, op.Put)
-            operation.variable.value = operation.value
+        for operation in (*initialize(device.adapter), *restart(device.adapter)):
+            if isinstance(operation, op.Put):
+                operation.variable.value = operation.value
+            else:
+                # The event is set and the link is down as they are made.
+                assert isinstance(operation, op.Set | op.IndicateLink)
         return device
 
     def remove_adapter(self, device: AdapterDevice) -> None:
