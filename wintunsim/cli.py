@@ -95,6 +95,8 @@ def _parser(command: str = "") -> argparse.ArgumentParser:
         from wintunsim.cli_installer import add_arguments
 
         add_arguments(installer)
+    revisions = commands.add_parser("revisions", help="tell how the revisions of the driver differ", allow_abbrev=False)
+    revisions.add_argument("--format", choices=("table", "json"), default="table", help="(default: table)")
     return parser
 
 
@@ -118,6 +120,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from wintunsim.cli_installer import installer
 
             return installer(options)
+        if options.command == "revisions":
+            from wintunsim.cli_revisions import revisions
+
+            return revisions(options.format)
         if options.seed is None:
             text = os.environ.get("WINTUNSIM_SEED", "0")
             try:

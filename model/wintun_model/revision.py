@@ -119,7 +119,7 @@ _STEPS = (
         (0, 10),
         (
             "NBLs offer no headroom before the packet (B5 closed).",
-            "Each packet takes a partial memory descriptor, one page too small for some that cross a page boundary.",
+            "Each packet takes a partial memory descriptor, one page short for some that cross a page's end.",
         ),
         {
             "offers_headroom": False,
