@@ -255,16 +255,26 @@ class Simulation:
         return lines
 
 
+def _describe_object(item: Any) -> str:
+    """What is waited for, in words: threads and processes are waited for until they end."""
+    name: str = item.name.removesuffix(" ended")
+    is_end = name != item.name or getattr(item, "type_name", None) in ("Thread", "Process")
+    return f"the end of {name}" if is_end else name
+
+
 def _describe_wait(client: ClientProcess, thread: Thread) -> str:
     """One sentence: which thread waits for what since when, and where in the client."""
     if thread.wait_objects:
         word = " and " if thread.wait_all else " or "
-        target = word.join(item.name for item in thread.wait_objects)
+        target = word.join(map(_describe_object, thread.wait_objects))
     else:
         target = thread.waiting_for or "nothing that is known"
-    line = (
-        f"{thread.name} (thread {thread.thread_id}) waits for {target} since {format_duration(thread.waiting_since_ns)}"
-    )
+    identity = f"thread {thread.thread_id}"
+    threading = client.importer.modules.get("threading")
+    python_thread = getattr(threading, "_active", {}).get(thread.thread_id)
+    if python_thread is not None:
+        identity = f"{python_thread.name!r}, {identity}"
+    line = f"{thread.name} ({identity}) waits for {target} since {format_duration(thread.waiting_since_ns)}"
     frame: FrameType | None = thread.greenlet.gr_frame if thread is not None else sys._getframe()
     while frame is not None and not client.is_client_frame(frame):
         frame = frame.f_back

@@ -206,6 +206,7 @@ def create_named(
     handle = context.handles.insert(made, access)
     if name:
         context.system.named_objects[name] = made
+        made.name = f'{made.type_name.lower()} "{name}"'
     else:
         made.name = f"{context.process.name}/{made.type_name.lower()} {handle:#x}"
     context.thread.last_error = 0
