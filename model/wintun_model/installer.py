@@ -209,7 +209,7 @@ class _SessionRun:
             return self._process(data)
         before = self.world.machine
         note = ""
-        undo: Effect = _unchanged
+        undo: Effect | None = None
         if action == "ProcessComponents":
             note = self._process_components()
             undo = _clients_as_in(before)
@@ -220,7 +220,7 @@ class _SessionRun:
             self.world.machine = before.with_value(ANCHOR)
             note, undo = "the anchor's value is set", _anchor_as_in(before)
         self.log("script", action, OK, note)
-        if self.is_rollback_enabled and self.world.machine != before:
+        if undo is not None and self.is_rollback_enabled and self.world.machine != before:
             self.undo.append((action, undo))
         return True
 
@@ -262,10 +262,6 @@ class _SessionRun:
             action, undo = self.undo.pop()
             self.world.machine = undo(self.world.machine)
             self.log("rollback", action, OK, "undone")
-
-
-def _unchanged(machine: Machine) -> Machine:
-    return machine
 
 
 def _clients_as_in(before: Machine) -> Effect:

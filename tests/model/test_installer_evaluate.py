@@ -330,3 +330,5 @@ def test_an_error_leaves_rollback_and_data_alone(installed, action):
     assert missing == Evaluation(error=1607, reason="the anchor component is not in the package")
     unreadable = evaluate(installed, action, OLD, Machine(), is_state_readable=False)
     assert unreadable == Evaluation(error=1609, reason="the component's state is not readable")
+    for result in (missing, unreadable):
+        assert (result.disables_rollback, result.data) == (False, "")
