@@ -13,10 +13,12 @@ echo '      --capture demo-out/ring_client.pcapng --check-determinism examples/r
 wintunsim run --traffic capture:tests/data/tunnel-mixed.pcapng --traffic ping:count=5 --until 10s \
     --capture demo-out/ring_client.pcapng --report demo-out/ring_client.json --check-determinism examples/ring_client.py
 
-say 'pytun-pmd3, as it comes from PyPI, answers pings over IPv6 through wintun.dll'
-echo '$ wintunsim run --traffic ping:count=5,from=fd06:7::7,to=fd06:7::8 --check-determinism examples/pytun_echo.py 5'
-wintunsim run --traffic ping:count=5,from=fd06:7::7,to=fd06:7::8 --report demo-out/pytun_echo.json \
-    --check-determinism examples/pytun_echo.py 5
+say 'pytun-pmd3, as it comes from PyPI, reads the same capture through wintun.dll, and answers what is a ping over IPv6'
+echo '$ wintunsim run --traffic capture:tests/data/tunnel-mixed.pcapng \'
+echo '      --traffic ping:count=5,from=fd06:7::7,to=fd06:7::8 --check-determinism examples/pytun_echo.py 100'
+wintunsim run --traffic capture:tests/data/tunnel-mixed.pcapng \
+    --traffic ping:count=5,from=fd06:7::7,to=fd06:7::8 --report demo-out/pytun_echo.json \
+    --capture demo-out/pytun_echo.pcapng --check-determinism examples/pytun_echo.py 100
 
-say 'What crossed the rings of the first run: demo-out/ring_client.pcapng (open it in Wireshark)'
+say 'What crossed the rings, for Wireshark, and the reports as JSON'
 ls -l demo-out
