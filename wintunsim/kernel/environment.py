@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 import simpy
 
 if TYPE_CHECKING:
-    from wintunsim.kernel.machine import Machine
+    from wintunsim.kernel.scheduler import Scheduler
 
 
 class Environment(simpy.Environment):
     """simpy's environment, which tells the machine of everything that is scheduled, and may be moved ahead by it."""
 
-    def __init__(self, machine: Machine) -> None:
+    def __init__(self, machine: Scheduler) -> None:
         super().__init__(0)
         self.machine = machine
 
