@@ -3,6 +3,8 @@
 import io
 import re
 
+import pytest
+
 from wintunsim import Simulation
 
 WAITS = """
@@ -69,6 +71,7 @@ def test_until_ends_who_would_be_stuck(client):
     assert (process.returncode, process.stdout, process.stderr) == (0, "stopped\n", "")
 
 
+@pytest.mark.slow
 def test_a_loop_that_can_never_end_is_named(client):
     simulation = Simulation()
     errors = io.StringIO()

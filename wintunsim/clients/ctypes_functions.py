@@ -99,11 +99,28 @@ class Functions:
         return self._make_type("_FuncPtr", use_last_error, {"_restype_": restype})
 
     def _make_type(self, name: str, use_last_error: bool, contents: dict[str, Any]) -> Any:
-        native_argtypes = _Function.argtypes
+        native_argtypes, native_restype, native_errcheck = _Function.argtypes, _Function.restype, _Function.errcheck
+        after_swap = self._after_swap if use_last_error else lambda check: check
 
         def set_argtypes(self: Any, types: Any) -> None:
             native_argtypes.__set__(self, types)
             self._marshal = None if types is not None else _encode_strings
+
+        def set_restype(self: Any, restype: Any) -> None:
+            is_check = callable(restype) and not isinstance(restype, type)
+            native_restype.__set__(self, after_swap(restype) if is_check else restype)
+            self._restype = restype
+
+        def get_restype(self: Any) -> Any:
+            return native_restype.__get__(self) if self._restype is None else self._restype
+
+        def set_errcheck(self: Any, check: Any) -> None:
+            native_errcheck.__set__(self, after_swap(check))
+            self._errcheck = check
+
+        def del_errcheck(self: Any) -> None:
+            native_errcheck.__delete__(self)
+            self._errcheck = None
 
         return type(_Function)(
             name,
@@ -114,10 +131,31 @@ class Functions:
                 "_flags_": _HOST_FLAGS,
                 "_interruptible": False,
                 "_marshal": staticmethod(_encode_strings),
+                "_restype": None,
+                "_errcheck": None,
                 "argtypes": property(native_argtypes.__get__, set_argtypes),
+                "restype": property(get_restype, set_restype),
+                "errcheck": property(lambda self: self._errcheck, set_errcheck, del_errcheck),
                 **contents,
             },
         )
+
+    def _after_swap(self, check: Callable[..., Any]) -> Callable[..., Any]:
+        """`check`, called by ctypes inside the call, as on Windows: after the last error has been swapped."""
+        machine = self._client.machine
+
+        def swapped(*arguments: Any) -> Any:
+            thread = machine.current
+            if thread is None:
+                return check(*arguments)
+            local = thread.local
+            thread.last_error, local[LAST_ERROR] = local[LAST_ERROR], thread.last_error
+            try:
+                return check(*arguments)
+            finally:
+                thread.last_error, local[LAST_ERROR] = local[LAST_ERROR], thread.last_error
+
+        return swapped
 
     # -- prototypes and callbacks -----------------------------------------------------------------------------------
 
@@ -137,9 +175,10 @@ class Functions:
             target = arguments[0] if arguments else None
             if isinstance(target, tuple):
                 name, library = target
-                function = _Function.__new__(cls, library._address(name))
                 if len(arguments) > 1 and arguments[1]:
-                    function._marshal = parameter_marshal(argtypes, arguments[1])
+                    function = _Function.__new__(with_parameters(cls, arguments[1]), library._address(name))
+                else:
+                    function = _Function.__new__(cls, library._address(name))
                 function._interruptible = name in INTERRUPTIBLE
                 return function
             if callable(target) and not isinstance(target, int):
@@ -148,7 +187,16 @@ class Functions:
                 return function
             return _Function.__new__(cls, *arguments)
 
-        contents = {
+        def with_parameters(cls: Any, flags: Any) -> Any:
+            bind = parameter_binder(argtypes, flags)
+
+            def __call__(self: Any, *arguments: Any, **keywords: Any) -> Any:  # noqa: N807
+                return cls.__call__(self, *bind(arguments, keywords))
+
+            kept = {name: contents[name] for name in ("_argtypes_", "_restype_", "_flags_")}
+            return type(_Function)("WinFunctionType", (cls,), {**kept, "__call__": __call__})
+
+        contents: dict[str, Any] = {
             "_argtypes_": argtypes,
             "_restype_": restype,
             "_flags_": _HOST_FLAGS,
@@ -196,16 +244,30 @@ def _encode_strings(arguments: tuple[Any, ...]) -> tuple[Any, ...]:
     return arguments
 
 
-def parameter_marshal(argtypes: tuple[Any, ...], flags: Any) -> Callable[[tuple[Any, ...]], tuple[Any, ...]]:
-    """The defaults that `paramflags` give to arguments that a call leaves out. Output parameters are refused."""
+def parameter_binder(argtypes: tuple[Any, ...], flags: Any) -> Callable[..., tuple[Any, ...]]:
+    """What makes a function's arguments of a call's, by the names and defaults in `paramflags`.
+
+    Output parameters are refused.
+    """
+    names: list[str | None] = []
     defaults: list[Any] = []
     for direction, *rest in flags:
         if direction & 2:
             raise UsageError("wintunsim does not support output parameters in paramflags: pass byref() instead")
+        names.append(rest[0] if rest else None)
         defaults.append(rest[1:2])
 
-    def marshal(arguments: tuple[Any, ...]) -> tuple[Any, ...]:
-        missing = defaults[len(arguments) : len(argtypes)]
-        return (*arguments, *[default[0] for default in missing if default])
+    def bind(arguments: tuple[Any, ...], keywords: dict[str, Any]) -> tuple[Any, ...]:
+        bound = list(arguments)
+        for name, default in list(zip(names, defaults, strict=True))[len(arguments) :]:
+            if name in keywords:
+                bound.append(keywords[name])
+            elif default:
+                bound.append(default[0])
+            else:
+                raise TypeError(f"required argument {name!r} missing")
+        if len(bound) > len(argtypes):
+            raise TypeError(f"call takes exactly {len(argtypes)} arguments ({len(bound)} given)")
+        return tuple(bound)
 
-    return marshal
+    return bind

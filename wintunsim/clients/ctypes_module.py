@@ -82,6 +82,13 @@ class LibraryCalls:
             raise error
         return library
 
+    def loaded(self, handle: int) -> Any:
+        """The library that the process has loaded under that module handle. OSError when there is none."""
+        library = self.client.loader.by_handle(handle)
+        if library is None:
+            raise windows_error(126, self.format_error(126))
+        return library
+
     def address_of(self, library: Library, name: str | int) -> int:
         """The address of a DLL function. AttributeError, with a note on what is missing, when there is none."""
         export = library.resolve(name)
@@ -117,8 +124,8 @@ class LibraryCalls:
                 self, name: Any, mode: int = 0, handle: int | None = None, use_errno: bool = False,
                 use_last_error: bool = False, winmode: int | None = None,
             ) -> None:  # fmt: skip
-                self._library = calls.load(name)
-                self._name = os.fsdecode(name)
+                self._library = calls.load(name) if handle is None else calls.loaded(handle)
+                self._name = name if name is None else os.fsdecode(name)
                 self._handle = self._library.handle if handle is None else handle
                 self._FuncPtr = calls.functions.function_type(self._func_restype_, use_last_error)
 

@@ -41,6 +41,9 @@ class LibraryLoader(Protocol):
     def load(self, path: str) -> Library | None:
         """The DLL of that path or name; None when there is none."""
 
+    def by_handle(self, handle: int) -> Library | None:
+        """The loaded DLL with that simulated HMODULE; None when there is none."""
+
     def take_exception(self) -> BaseException | None:
         """The exception that the last thunk raised, once: ctypes swallows exceptions of C callbacks."""
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import posix
-from types import ModuleType, SimpleNamespace
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from wintunsim.clients.files import DirectoryEntry
@@ -142,7 +142,7 @@ class ClientOs(ModuleType):
             _library=library,
             name="nt",
             linesep="\r\n",
-            add_dll_directory=_add_dll_directory,
+            add_dll_directory=_AddedDllDirectory,
             startfile=_startfile,
         )
 
@@ -161,9 +161,20 @@ class ClientOs(ModuleType):
         return sorted({*self.__dict__, *dir(self.__dict__["_library"])} - {"_library", "environb", "getenvb"})
 
 
-def _add_dll_directory(path: str) -> SimpleNamespace:
-    """DLLs are found by name wherever they are."""
-    return SimpleNamespace(path=path, close=_ignore, __enter__=_ignore, __exit__=_ignore)
+class _AddedDllDirectory:
+    """``os._AddedDllDirectory``. It changes nothing: DLLs are found by name wherever they are."""
+
+    def __init__(self, path: str | None) -> None:
+        self.path = path
+
+    def close(self) -> None:
+        self.path = None
+
+    def __enter__(self) -> _AddedDllDirectory:
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self.close()
 
 
 def _startfile(path: object, *_arguments: object, **_keywords: object) -> NoReturn:
