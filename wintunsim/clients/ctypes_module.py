@@ -117,7 +117,7 @@ class LibraryCalls:
         class CDLL:
             _func_flags_ = 1
             _func_restype_: Any = types.c_long
-            _name = "<uninitialized>"
+            _name: str | None = "<uninitialized>"
             _handle = 0
 
             def __init__(
