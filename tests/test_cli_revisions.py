@@ -145,5 +145,27 @@ def test_who_may_use_each(name, account):
         assert "Access is denied" in said
 
 
+@pytest.mark.parametrize("name", SIMULATED)
+def test_a_removal_while_a_client_runs(name):
+    """The client learns that its registration ended; from 0.14 on its handle is gone too."""
+    simulation = Simulation(driver=name)
+    device = simulation.add_adapter()
+    output, left = io.StringIO(), []
+    client = simulation.spawn(RING_CLIENT, stdout=output, stderr=output)
+
+    def remove():
+        simulation.system.remove_adapter(device)
+        left.append(len(simulation.system.list_handles(device.adapter)))
+
+    simulation.machine.call_at(1_000_000_000, lambda: simulation.machine.start_thread("removal", remove))
+    report = simulation.run("10s")
+    assert left == [0 if REVISIONS[name].closes_handles_on_removal else 1]
+    assert client.exit_code is not None
+    assert report.virtual_ns < 9_000_000_000, output.getvalue()
+    assert not device.adapter.is_attached.value
+    assert device.adapter.owner.value is None
+    assert all(lock.is_free() for lock in (device.adapter.registration_lock, device.adapter.transition_lock))
+
+
 def test_0_8_and_0_8_1_have_the_same_driver():
     assert run_client("0.8")[0].digest == run_client("0.8.1")[0].digest

@@ -240,6 +240,8 @@ class Adapter:
         self.transition_lock = Lock(f"{name}.transition")
         self.registration_lock = Lock(f"{name}.registration")
         self.owner: Variable[object | None] = Variable(f"{name}.owner", None)
+        self.closing: Variable[object | None] = Variable(f"{name}.closing", None)
+        """The owner whose handles a removal closes, while it holds the registration lock (0.14, spec driver §9)."""
         self.owner_process_id: Variable[int] = Variable(f"{name}.owner process", 0)
         self.disconnected = Event(f"{name}.disconnected", manual_reset=True, signalled=True)
         self.send_ring: Variable[Ring | None] = Variable(f"{name}.send ring", None)

@@ -1,4 +1,4 @@
-"""Requests: device control, close, process exit (spec driver §5, §6)."""
+"""Requests: device control, close, process exit, removal (spec driver §5, §6, §9)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import IntEnum
 
 from wintun_model.abi import TUN_IOCTL_FORCE_CLOSE_HANDLES, TUN_IOCTL_REGISTER_RINGS
 from wintun_model.adapter import Adapter, Driver
-from wintun_model.operations import Caller, CloseHandle, ListHandles, Routine, call_out
+from wintun_model.operations import Caller, CloseHandle, ListHandles, Put, Routine, call_out
 from wintun_model.registration import Registration, register, unregister
 from wintun_model.revision import Revision
 from wintun_model.status import NdisStatus, NtStatus
@@ -81,6 +81,25 @@ def close(adapter: Adapter, file_object: object) -> Routine[None]:
     if (yield adapter.is_attached.get):
         yield from unregister(adapter, file_object)
     yield guard.release_shared
+
+
+def remove(adapter: Adapter, file_object: object | None = None) -> Routine[None]:
+    """Query-remove or surprise removal, before the request goes to NDIS (spec driver §9).
+
+    From 0.14 on every handle to the owner file object is closed, in all processes; other handles stay. `file_object` is
+    the one that the request carries, if any: its own handles are not closed. The unregister that the last close brings
+    happens inside; it may take the registration lock again, which this routine's thread holds, and `closing` tells it.
+    """
+    if not adapter.revision.closes_handles_on_removal:
+        return
+    yield adapter.registration_lock.acquire
+    owner = yield adapter.owner.get
+    if owner is not None and owner is not file_object:
+        yield Put(adapter.closing, owner)
+        for holder, handle in (yield ListHandles(owner)):
+            yield from call_out(CloseHandle(holder, handle))
+        yield Put(adapter.closing, None)
+    yield adapter.registration_lock.release
 
 
 def process_exit(driver: Driver, process_id: int) -> Routine[None]:

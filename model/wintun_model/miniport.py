@@ -1,16 +1,19 @@
-"""The miniport's life: initialize, restart and pause (spec driver §7)."""
+"""The miniport's life: initialize, restart, pause and halt (spec driver §6.4, §7)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from wintun_model.adapter import Adapter
-from wintun_model.operations import IndicateLink, Put, Routine, Wait, call_out
-from wintun_model.registration import barrier
+from wintun_model.operations import Free, IndicateLink, Put, Routine, Wait, call_out
+from wintun_model.registration import barrier, unregister
 from wintun_model.revision import Revision
 
 VENDOR_DESCRIPTION = b"Wintun Tunnel\0"
+VENDOR_ID = 0x00FFFFFF
 IF_TYPE_PROP_VIRTUAL = 53
+NBL_POOL = "NBL pool"
+CONTEXT = "adapter context"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +60,21 @@ def pause(adapter: Adapter) -> Routine[None]:
     yield Put(adapter.running, False)
     yield from barrier(adapter)
     yield Wait((adapter.receive_empty,))
+
+
+def halt(adapter: Adapter) -> Routine[None]:
+    """NDIS halts the miniport: the adapter is removed or disabled (spec driver §6.4; order of locks: §2).
+
+    The registration is ended without the context guard, so another one may follow it before the context is detached
+    (B9). Later requests find no context; those already inside are waited for.
+    """
+    yield from unregister(adapter, None)
+    yield from barrier(adapter)
+    yield Free(NBL_POOL)
+    yield Put(adapter.is_attached, False)
+    yield adapter.driver.context_guard.acquire
+    yield adapter.driver.context_guard.release
+    yield Free(CONTEXT)
 
 
 def driver_version(adapter: Adapter) -> int:

@@ -210,12 +210,24 @@ def _leave_device_list(adapter: Adapter) -> Routine[None]:
 def unregister(adapter: Adapter, file_object: object | None) -> Routine[bool]:
     """End the registration of `file_object`, or any registration when it is None (spec driver §6.1).
 
-    Returns whether there was one to end. Waits for NBLs that the network stack keeps.
+    Returns whether there was one to end. Waits for NBLs that the network stack keeps. Inside a removal that closes
+    handles the registration lock is held already (spec driver §9, 0.14; see `dispatch.remove`).
     """
-    yield adapter.registration_lock.acquire
+    is_inside = False
+    if adapter.revision.closes_handles_on_removal and file_object is not None:
+        is_inside = (yield adapter.closing.get) is file_object
+    if not is_inside:
+        yield adapter.registration_lock.acquire
+    has_ended = yield from _unregister(adapter, file_object)
+    if not is_inside:
+        yield adapter.registration_lock.release
+    return has_ended
+
+
+def _unregister(adapter: Adapter, file_object: object | None) -> Routine[bool]:
+    """The steps of §6.1 under the registration lock."""
     owner = yield adapter.owner.get
     if owner is None or file_object not in (None, owner):
-        yield adapter.registration_lock.release
         return False
     yield Put(adapter.owner, None)
     yield from _leave_device_list(adapter)
@@ -232,5 +244,4 @@ def unregister(adapter: Adapter, file_object: object | None) -> Routine[bool]:
         yield UnlockPages(ring.pages)
         yield Free(MEMORY_DESCRIPTOR)
         yield Dereference(ring.tail_moved)
-    yield adapter.registration_lock.release
     return True
