@@ -234,6 +234,7 @@ class Adapter:
         self.driver = driver or Driver()
         self.limits = self.driver.limits
         self.revision = self.driver.revision
+        self.rereads_size = self.driver.rereads_size
         self.is_attached: Variable[bool] = Variable(f"{name}.attached", True)
         """Whether requests find the adapter's context: false once halted."""
         self.running: Variable[bool] = Variable(f"{name}.running", False)

@@ -121,7 +121,7 @@ def _check_packet(adapter: Adapter, ring: Ring, cursor: int, tail: int) -> Routi
     size = yield LoadSize(ring, cursor)
     if size > adapter.limits.max_packet_bytes or stored_bytes(size) > available:
         return None
-    if adapter.driver.rereads_size:
+    if adapter.rereads_size:
         # What the checks above were about may not be what is used from here on (B4).
         size = yield LoadSize(ring, cursor)
     if size >= IPV4_HEADER_BYTES:
@@ -145,8 +145,8 @@ def return_nbls(adapter: Adapter, nbls: Sequence[ReceiveNbl]) -> Routine[None]:
 
     Whether it moves under the receive lock depends on the revision (spec driver §9); "empty" is set before in all.
     """
-    stores_under_lock = adapter.revision.stores_head_under_lock
-    has_descriptor = adapter.revision.allocates_partial_descriptor
+    revision = adapter.revision
+    stores_under_lock, has_descriptor = revision.stores_head_under_lock, revision.allocates_partial_descriptor
     ring = yield adapter.receive_ring.get
     packets = octets = errors = 0
     for nbl in nbls:
