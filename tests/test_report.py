@@ -33,10 +33,10 @@ def ring(packets=0, size_bytes=0, capacity=0x20000, peak=0, latencies=()):
     return ring_report(counts)
 
 
-def adapter(name="Wintun", send=None, receive=None, refused=None, **counters):
+def adapter(name="Wintun", send=None, receive=None, refused=None, aborts=(), **counters):
     values = dict.fromkeys(COUNTERS, 0) | counters
     rings = {"send": send or ring(capacity=0), "receive": receive or ring(capacity=0)}
-    return {"name": name, **values, "refused": refused or {}, "rings": rings}
+    return {"name": name, **values, "refused": refused or {}, "aborts": list(aborts), "rings": rings}
 
 
 def client(name="client.py", exit_code=0):
@@ -233,3 +233,8 @@ def test_the_text_of_a_full_report():
 def test_exit_codes_that_are_statuses_are_told_in_hexadecimal():
     text = report(clients=[{"name": "client.py", "process_id": 1004, "exit_code": 0xC000013A}]).to_text()
     assert "client.py: exit code 0xC000013A" in text
+
+
+def test_why_the_driver_stopped_reading_is_told():
+    text = report(adapters=[adapter("Wintun", send=ring(0, 0), aborts=["the packet is bad"])]).to_text()
+    assert "           the driver stopped reading: the packet is bad\n" in text

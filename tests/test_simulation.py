@@ -179,7 +179,7 @@ def test_a_simulation_runs_once():
         simulation.run()
 
 
-@pytest.mark.parametrize(("options", "said"), [({"driver": "1.0"}, "1.0"), ({"driver": "0.14"}, "0.14")])
+@pytest.mark.parametrize(("options", "said"), [({"driver": "1.0"}, "1.0"), ({"driver": "0.15"}, "0.15")])
 def test_unknown_revisions_are_refused(options, said):
     with pytest.raises(UsageError, match=said):
         Simulation(**options)

@@ -147,6 +147,7 @@ def _adapter_lines(adapter: dict[str, Any]) -> list[str]:
     if adapter["refused"]:
         causes = ", ".join(f"{count:,} {status}" for status, count in adapter["refused"].items())
         lines.append(f"           not sent: {causes}")
+    lines += [f"           the driver stopped reading: {cause}" for cause in adapter["aborts"]]
     if adapter["in_discards"] or adapter["in_errors"]:
         lost = f"{adapter['in_discards']:,} discarded, {adapter['in_errors']:,} with errors"
         lines.append(f"           not received: {lost}")

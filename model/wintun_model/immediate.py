@@ -255,6 +255,9 @@ class SimpleCaller:
     def __init__(self, process_id: int = 4, *, is_local_system: bool = True) -> None:
         self.process_id = process_id
         self.is_local_system = is_local_system
+        self.is_administrator = is_local_system
+        self.integrity_level = 0x4000 if is_local_system else 0x2000
+        self.is_32_bit = False
         self.memory: dict[int, bytearray] = {}
         self.handles: dict[int, tuple[object, int]] = {}
         self.read_only: set[int] = set()

@@ -22,6 +22,11 @@ RUNS = {
 }
 
 
+@pytest.mark.parametrize("name", RUNS)
+def test_every_python_has_the_recorded_digest(client, name, recorded):
+    assert digest_in_process(client, name) == recorded(name)
+
+
 def options_of(name):
     script, arguments, traffic, adapter = RUNS[name]
     options = ["--quiet", "--report", "-", "--until", "20s", "--adapter", adapter]

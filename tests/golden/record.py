@@ -13,6 +13,7 @@ from pathlib import Path
 from wintunsim import Simulation
 
 FOLDER = Path(__file__).parent
+CLIENTS = FOLDER.parent / "acceptance" / "clients"
 EXAMPLES = FOLDER.parent.parent / "examples"
 
 
@@ -31,6 +32,20 @@ def pytun_echo_ping():
     return simulation.run("60s").digest
 
 
+def client_runs():
+    """The runs of `tests/acceptance/test_digests.py`, by name."""
+    sys.path.insert(0, str(FOLDER.parent))
+    from acceptance.test_digests import RUNS
+
+    for name, (script, arguments, traffic, adapter) in RUNS.items():
+        simulation = Simulation()
+        if adapter:
+            simulation.add_adapter(adapter)
+        simulation.network(*traffic)
+        simulation.spawn(CLIENTS / script, *arguments, stdout=io.StringIO())
+        yield name, simulation.run("20s").digest
+
+
 def show_in_readme():
     """Run the README's example and put what it prints below it."""
     readme = FOLDER.parent.parent / "README.md"
@@ -45,5 +60,6 @@ def show_in_readme():
 
 if __name__ == "__main__":
     digests = {run.__name__: run() for run in (ring_client_ping, pytun_echo_ping)}
+    digests.update(client_runs())
     (FOLDER / "digests.json").write_text(json.dumps(digests, indent=2) + "\n", encoding="utf-8")
     show_in_readme()

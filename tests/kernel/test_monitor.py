@@ -296,3 +296,33 @@ def test_capacities_are_those_of_a_registration_that_came_to_be(bench):
 
     bench.run(client)
     assert (bench.port.send.capacity_bytes, bench.port.receive.capacity_bytes) == (128 * KIB, 128 * KIB)
+
+
+@pytest.mark.parametrize(
+    ("size", "tail", "cause"),
+    [
+        (30, 36, "the packet of 30 bytes at offset 0 is neither IPv4 nor IPv6"),
+        (60, 36, "the packet at offset 0 says 60 bytes, the ring holds 36"),
+        (30, 2, "2 bytes at offset 0 are less than a packet header"),
+        (30, 128 * KIB, "Tail was 131072, not below the capacity"),
+    ],
+)
+def test_why_the_driver_stopped_reading_is_noted(bench, size, tail, cause):
+    def client():
+        bench.register()
+        bench.receive.bytes[12:16] = size.to_bytes(4, "little")
+        bench.receive.tail = tail
+        bench.sleep(200_000)
+
+    bench.run(client)
+    assert bench.port.report()["aborts"] == [cause]
+
+
+def test_a_close_is_no_stop_of_the_driver(bench):
+    def client():
+        bench.register()
+        bench.sleep(200_000)
+        bench.close()
+
+    bench.run(client)
+    assert bench.port.report()["aborts"] == []

@@ -173,6 +173,7 @@ def test_the_report_has_every_counter_and_nothing_else(bench):
         "in_errors": 0,
         "in_discards": 0,
         "refused": {},
+        "aborts": [],
     }
 
 

@@ -171,5 +171,5 @@ def make_builtins(client: ClientProcess, view: View) -> dict[str, Any]:
         namespace[HOOK_NAME] = make_loop_hook(client)
         client.importer.modules["builtins"] = module
     else:
-        client.importer.library_view["builtins"] = module
+        client.importer.stdlib_view["builtins"] = module
     return namespace

@@ -104,7 +104,7 @@ class ClientProcess:
         importer = self.importer
         importer.path[:] = sys.path
         library = make_system_module(self)
-        importer.library_view["sys"] = library
+        importer.stdlib_view["sys"] = library
         importer.modules["sys"] = self.system = ClientSystem(library)
         for view in View:
             importer.builtins[view] = make_builtins(self, view)

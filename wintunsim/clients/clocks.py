@@ -136,7 +136,7 @@ def make_time_module(client: ClientProcess) -> ModuleType:
     it does
     differs between versions of Python, and runs must not.
     """
-    client.importer.library_view["time"] = _make_module(client, 0)
+    client.importer.stdlib_view["time"] = _make_module(client, 0)
     return _make_module(client, client.machine.costs.user_call_ns)
 
 

@@ -54,7 +54,7 @@ class Importer:
         self._patches = patches
         self.modules: dict[str, Any] = {}
         """``sys.modules`` of the process."""
-        self.library_view: dict[str, ModuleType] = {}
+        self.stdlib_view: dict[str, ModuleType] = {}
         """Modules that the standard library sees in place of those in `modules`."""
         self.path: list[str] = []
         """``sys.path`` of the process."""
@@ -66,7 +66,7 @@ class Importer:
     def make_import(self, view: View) -> Callable[..., Any]:
         """The ``__import__`` of one view."""
         modules = self.modules
-        special = self.library_view if view is View.LIBRARY else {}
+        special = self.stdlib_view if view is View.LIBRARY else {}
 
         def __import__(  # noqa: N807
             name: str,
@@ -97,7 +97,7 @@ class Importer:
     def import_module(self, name: str, view: View = View.CLIENT) -> Any:
         """The module of that full name, loaded if need be. Raises ImportError as Python does."""
         if view is View.LIBRARY:
-            special = self.library_view.get(name)
+            special = self.stdlib_view.get(name)
             if special is not None:
                 return special
         module = self.modules.get(name)
@@ -107,7 +107,7 @@ class Importer:
             if not name:
                 raise ValueError("Empty module name")
             self._load(name, view)
-            special = self.library_view.get(name) if view is View.LIBRARY else None
+            special = self.stdlib_view.get(name) if view is View.LIBRARY else None
             return special or self.modules[name]
         if self._loading and name in self._loading:
             self._await_loading(name)
@@ -170,7 +170,7 @@ class Importer:
         if top in ABSENT_ON_WINDOWS:
             if facade is None and name not in HOST_ONLY_C:
                 raise ModuleNotFoundError(f"No module named {name!r}", name=name)
-            self.library_view[name] = facade(self._client) if facade else importlib.import_module(name)
+            self.stdlib_view[name] = facade(self._client) if facade else importlib.import_module(name)
             return
         if facade is not None:
             self.modules[name] = facade(self._client)
@@ -221,7 +221,7 @@ class Importer:
         """Run a module's code in its dictionary."""
         loader = spec.loader
         if is_library:
-            code = sources.library_code(spec)
+            code = sources.stdlib_code(spec)
         elif isinstance(loader, machinery.SourceFileLoader):
             code = sources.client_code(loader.path)
         else:

@@ -196,7 +196,7 @@ def patch_os(client: ClientProcess, module: Any) -> None:
 
     data = {upper(name): value for name, value in client.environment.items()}
     module.environ = module._Environ(data, upper, str, text, str)
-    client.importer.library_view["os"] = module
+    client.importer.stdlib_view["os"] = module
     client.importer.modules["os"] = ClientOs(module)
     client.importer.modules["os.path"] = module.path
 

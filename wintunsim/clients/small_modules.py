@@ -350,7 +350,7 @@ def make_faulthandler_module(_client: ClientProcess) -> ModuleType:
 def make_typing_module(client: ClientProcess) -> ModuleType:
     """The host's ``typing``, whose functions look for classes in the process's module table."""
     contents = {name: value for name, value in vars(typing).items() if name not in ("__builtins__", "__spec__")}
-    system = client.importer.library_view["sys"]
+    system = client.importer.stdlib_view["sys"]
     contents["sys"] = system
     for name in ("get_type_hints", "_allow_reckless_class_checks"):
         function = contents.get(name)

@@ -105,7 +105,7 @@ def find_in_host(name: str, path: list[str] | None) -> machinery.ModuleSpec | No
     return None
 
 
-def library_code(spec: machinery.ModuleSpec) -> CodeType | None:
+def stdlib_code(spec: machinery.ModuleSpec) -> CodeType | None:
     """The code of a module of the standard library, from the host's cached bytecode."""
     code = _library_codes.get(spec.name)
     if code is None:

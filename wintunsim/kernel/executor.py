@@ -114,6 +114,8 @@ class Executor:
         self.spins = self.effects.spins
         self.monitors: list[Monitor] = []
         """What watches the rings that are registered."""
+        self.must_check = False
+        """Whether memory of such rings may go at any time, because nothing holds it."""
         costs = costs_of(machine.costs)
         plain = self.effects.table
         cost = {kind: costs.get(kind, machine.costs.load_ns) for kind in plain}
@@ -123,7 +125,9 @@ class Executor:
             self._direct = compile_routines(machine, plain, cost, clock_use, self.run)
 
     def poll(self) -> None:
-        """See what clients stored in ring words."""
+        """See what clients stored in ring words. Raises `ClientFault` when such memory has gone."""
+        if self.must_check:
+            self.surroundings.check_memory()
         for monitor in self.monitors:
             monitor.poll()
 

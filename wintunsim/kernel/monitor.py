@@ -10,9 +10,10 @@ import struct
 from array import array
 from collections import deque
 
-from wintun_model.abi import ALIGNMENT
+from wintun_model.abi import ALIGNMENT, PACKET_HEADER_BYTES, STOPPED
 from wintun_model.adapter import Ring
-from wintun_model.operations import Word
+from wintun_model.operations import Event, Word
+from wintun_model.ring import stored_bytes
 from wintun_model.trace import Kind
 from wintunsim.kernel.executor import Executor
 
@@ -29,6 +30,8 @@ class RingCounts:
         self.peak_content_bytes = 0
         self.capacity_bytes = 0
         self.latencies_ns = array("q")
+        self.aborts: list[str] = []
+        """Why the driver stopped reading, each time that it did (spec driver §4.1 step 2)."""
 
 
 class RingMonitor:
@@ -135,10 +138,11 @@ class SendMonitor(RingMonitor):
 class ReceiveMonitor(RingMonitor):
     """The receive ring: the client moves `Tail`; the driver moves `Head` and `Alertable`."""
 
-    __slots__ = ("tail",)
+    __slots__ = ("disconnected", "tail")
 
-    def __init__(self, executor: Executor, ring: Ring, counts: RingCounts) -> None:
+    def __init__(self, executor: Executor, ring: Ring, counts: RingCounts, disconnected: Event) -> None:
         super().__init__(executor, ring, counts)
+        self.disconnected = disconnected
         self.tail = self.words[1]
         if self.total_in:
             self.entered.append((self.total_in, executor.machine.time()))
@@ -158,7 +162,9 @@ class ReceiveMonitor(RingMonitor):
             self.machine.signalled(watch)
 
     def _head_stored(self, old: int, head: int) -> None:
-        """The driver gave the space of one packet back."""
+        """The driver gave the space of one packet back, or stopped reading."""
+        if head == STOPPED and not self.disconnected.signalled:
+            self.counts.aborts.append(self._abort_cause(old))
         if head >= self.capacity or old >= self.capacity or head == old:
             return
         self.total_out += (head - old) & self.mask
@@ -167,3 +173,18 @@ class ReceiveMonitor(RingMonitor):
             entered.popleft()
         if entered:
             self.counts.latencies_ns.append(self.machine.now - entered[0][1])
+
+    def _abort_cause(self, head: int) -> str:
+        """Why the driver stops at `head`, from what the ring holds now (spec driver §4.1 step 2)."""
+        tail, capacity = self.words[1], self.capacity
+        if head >= capacity:
+            return f"Head was {head}, not below the capacity"
+        if tail >= capacity:
+            return f"Tail was {tail}, not below the capacity"
+        content = (tail - head) & self.mask
+        if content < PACKET_HEADER_BYTES:
+            return f"{content} bytes at offset {head} are less than a packet header"
+        size = _unpack_size(self.ring.data, head)[0]
+        if stored_bytes(size) > content:
+            return f"the packet at offset {head} says {size} bytes, the ring holds {content}"
+        return f"the packet of {size} bytes at offset {head} is neither IPv4 nor IPv6"

@@ -206,7 +206,7 @@ class Port:
 
     def _receive_ring_set(self, ring: Ring | None) -> None:
         if ring is not None:
-            self.receive_monitor = ReceiveMonitor(self.executor, ring, self.receive)
+            self.receive_monitor = ReceiveMonitor(self.executor, ring, self.receive, self.adapter.disconnected)
             self.executor.monitors.append(self.receive_monitor)
 
     def pages_unlocked(self, pages: Pages) -> None:
@@ -219,7 +219,7 @@ class Port:
             self.receive_monitor = None
 
     def report(self) -> dict[str, Any]:
-        """The NDIS counters of the adapter (spec driver §7) by name, and refused packets by status."""
+        """The NDIS counters of the adapter (spec driver §7), packets refused by status, why reading was stopped."""
         names = {int(status): status.name for status in NdisStatus}
         refused = {names.get(status, f"0x{status:08X}"): count for status, count in sorted(self.refused.items())}
-        return {**self.adapter.statistics.as_dict(), "refused": refused}
+        return {**self.adapter.statistics.as_dict(), "refused": refused, "aborts": list(self.receive.aborts)}

@@ -9,8 +9,7 @@ from typing import Any
 from wintun_model import operations as op
 from wintun_model.adapter import Adapter, Driver, ReceiveNbl, SendChain
 from wintun_model.dispatch import process_exit, remove
-from wintun_model.miniport import initialize, restart
-from wintun_model.registration import unregister
+from wintun_model.miniport import halt, initialize, pause, restart
 from wintun_model.revision import DEFAULT_REVISION, REVISIONS
 from wintun_model.status import NtStatus
 from wintunsim.errors import UsageError
@@ -29,8 +28,8 @@ _FILE_GENERIC_READ = 0x00120089
 _FILE_GENERIC_WRITE = 0x00120116
 _FILE_ALL_ACCESS = 0x001F01FF
 
-SIMULATED = tuple(name for name in REVISIONS if name != "0.14")
-"""The revisions that a computer may have. 0.14 is held back: a test of the simulation still takes it as unknown."""
+SIMULATED = tuple(REVISIONS)
+"""The revisions that a computer may have."""
 
 
 class System:
@@ -101,18 +100,16 @@ class System:
         return device
 
     def remove_adapter(self, device: AdapterDevice) -> None:
-        """Take an adapter off the machine by surprise: its registration ends, later requests find no adapter (spec
-        driver §6.4). From 0.14 on the owner's handles are closed before (§9).
+        """Take an adapter off the machine by surprise: its registration ends, later requests find no adapter.
 
-        Runs on the current thread, which waits for NBLs that are out.
+        The owner's handles are closed before, from 0.14 on (spec driver §9); then the miniport is paused and halted
+        (§7, §6.4). Runs on the current thread, which waits for NBLs that are out.
         """
         if device.is_present:
             device.is_present = False
             self.devices.remove(device)
-            self.executor.request(remove(device.adapter))
-            # Not `halt`, whose further steps take time: recorded traces are of a removal without them.
-            self.executor.request(unregister(device.adapter, None))
-            device.adapter.is_attached.value = False
+            for step in (remove, pause, halt):
+                self.executor.request(step(device.adapter))
 
     def open_path(self, path: str, process: Process, access: int, share: int) -> tuple[int, FileObject | None]:
         """Open a device by its interface path, compared without case: (NTSTATUS, file object).
@@ -168,11 +165,13 @@ class System:
         assert isinstance(pages, RegisteredPages)
         if not pages.is_held:
             self.unheld_pages.append(pages)
+            self.executor.must_check = True
 
     def pages_unlocked(self, pages: op.Pages) -> None:
         """The driver gives pages back: nobody may look at the ring in them any more."""
         if pages in self.unheld_pages:
             self.unheld_pages.remove(pages)
+            self.executor.must_check = bool(self.unheld_pages)
         for device in self.all_devices:
             device.port.pages_unlocked(pages)
 
