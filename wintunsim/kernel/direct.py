@@ -21,6 +21,7 @@ from typing import Any
 
 from wintun_model import operations as op
 from wintun_model import receive, ring, send, session
+from wintunsim.kernel.clock_use import COSTS_LATER, PRIVATE, VISIBLE, clock_use
 from wintunsim.kernel.machine import Machine
 
 ROUTINES: tuple[Any, ...] = (
@@ -102,23 +103,42 @@ def _source_tree(function: Any) -> ast.FunctionDef | None:
     return definition
 
 
+def _unplaced(node: ast.AST) -> Any:
+    """A tree without its lines, so that it takes those of where it is put."""
+    for part in ast.walk(node):
+        for name in ("lineno", "col_offset", "end_lineno", "end_col_offset"):
+            vars(part).pop(name, None)
+    return node
+
+
+def _code(text: str) -> list[ast.stmt]:
+    """Statements of ours."""
+    body: list[ast.stmt] = _unplaced(ast.parse(text)).body
+    return body
+
+
+def _test(text: str) -> ast.expr:
+    """An expression of ours."""
+    body: ast.expr = _unplaced(ast.parse(text, mode="eval")).body
+    return body
+
+
 @cache
 def _expression_of(function: Any) -> tuple[ast.expr, tuple[str, ...]]:
     """What a function returns, with the calls of other such functions in it replaced; and its parameters' names."""
     definition = _source_tree(function)
     if definition is None or not isinstance(definition.body[-1], ast.Return) or definition.body[-1].value is None:
         raise _CannotCompile(function.__name__)
-    inner = _Compiler(function, {}, lambda kind: 0)
-    return inner.expression(definition.body[-1].value), tuple(inspect.signature(function).parameters)
+    inner = _Compiler(function, {})
+    return _unplaced(inner.expression(definition.body[-1].value)), tuple(inspect.signature(function).parameters)
 
 
 class _Compiler:
     """Turns one routine's statements into those of a plain function. `_t` is the running thread's time."""
 
-    def __init__(self, function: Any, names: dict[str, str], use_of: Callable[[type[op.Operation]], int]) -> None:
+    def __init__(self, function: Any, names: dict[str, str]) -> None:
         self.globals = function.__globals__
         self.names = names
-        self.use_of = use_of
         self._temporaries = 0
 
     # -- operations -------------------------------------------------------------------------------------------------
@@ -149,23 +169,21 @@ class _Compiler:
         kind, fields, keywords = self._operation(node.value)
         if kind not in _TIMELESS:
             raise _CannotCompile(f"{kind.__name__} inside an expression")
-        if self.use_of(kind) == 2:
+        if clock_use(kind) == VISIBLE:
             cost = f"(_t := _visible(_t + _c_{kind.__name__}))"
         else:
             cost = f"(_t := _t + _c_{kind.__name__})"
-        return ast.IfExp(
-            ast.parse(f"{cost} >= 0", mode="eval").body, self._effect(kind, fields, keywords), ast.Constant(None)
-        )
+        return ast.IfExp(_test(f"{cost} >= 0"), self._effect(kind, fields, keywords), ast.Constant(None))
 
     def _alone(self, node: ast.Yield, targets: list[ast.expr] | None) -> list[ast.stmt]:
         """An operation as a statement of its own, or the whole right side of an assignment."""
         kind, fields, keywords = self._operation(node.value)
-        use = self.use_of(kind)
+        use = clock_use(kind)
         statements: list[ast.stmt] = []
         plain: list[ast.expr] = []
         for field in fields:
             field = self.expression(field)
-            if use == 2 and not isinstance(field, ast.Name | ast.Constant | ast.Attribute):
+            if use == VISIBLE and not isinstance(field, ast.Name | ast.Constant | ast.Attribute):
                 # What the operation is made of is computed before others run, as the step engine does.
                 self._temporaries += 1
                 name = f"_f{self._temporaries}"
@@ -174,25 +192,22 @@ class _Compiler:
             plain.append(field)
         cost = f"_c_{kind.__name__}"
         if use == 0:
-            statements += ast.parse(f"_t += {cost}").body
-        elif use == 1:
-            statements += ast.parse(f"_m.now = _t = _t + {cost}").body
-        elif use == 3:
-            statements += ast.parse("_m.now = _t\nif _t > _m.horizon:\n    _m.give_way()").body
+            statements += _code(f"_t += {cost}")
+        elif use == PRIVATE:
+            statements += _code(f"_m.now = _t = _t + {cost}")
+        elif use == COSTS_LATER:
+            statements += _code("_m.now = _t\nif _t > _m.horizon:\n    _m.give_way()")
         else:
-            statements += ast.parse(f"_m.now = _t = _t + {cost}\nif _t > _m.horizon:\n    _m.give_way()").body
+            statements += _code(f"_m.now = _t = _t + {cost}\nif _t > _m.horizon:\n    _m.give_way()")
         if kind in _UNCONTENDED and targets is None:
             lock, name = ast.unparse(plain[0]), f"_e_{kind.__name__}"
-            return (
-                statements
-                + ast.parse(_UNCONTENDED[kind].format(lock=lock, effect=f"{name}({lock})\n    _t = _m.now")).body
-            )
+            return statements + _code(_UNCONTENDED[kind].format(lock=lock, effect=f"{name}({lock})\n    _t = _m.now"))
         effect = self._effect(kind, plain, keywords)
         statements.append(ast.Expr(effect) if targets is None else ast.Assign(targets, effect))
-        if use == 3:
-            statements += ast.parse(f"_t = _m.now + {cost}").body
+        if use == COSTS_LATER:
+            statements += _code(f"_t = _m.now + {cost}")
         elif use:
-            statements += ast.parse("_t = _m.now").body
+            statements += _code("_t = _m.now")
         return statements
 
     def _call(self, node: ast.YieldFrom, targets: list[ast.expr] | None) -> list[ast.stmt]:
@@ -209,7 +224,7 @@ class _Compiler:
         else:
             raise _CannotCompile(ast.unparse(node))
         call: ast.stmt = ast.Expr(called) if targets is None else ast.Assign(targets, called)
-        return [*ast.parse("_m.now = _t").body, call, *ast.parse("_t = _m.now").body]
+        return [*_code("_m.now = _t"), call, *_code("_t = _m.now")]
 
     # -- statements -------------------------------------------------------------------------------------------------
 
@@ -272,7 +287,7 @@ class _Compiler:
             make = self._alone if isinstance(value, ast.Yield) else self._call
             return make(value, targets)  # type: ignore[arg-type]
         if isinstance(node, ast.Return):
-            leave = ast.parse("_m.now = _t").body
+            leave = _code("_m.now = _t")
             if node.value is None:
                 return [*leave, node]
             self._temporaries += 1
@@ -296,8 +311,8 @@ class _Compiler:
 
 
 @cache
-def _compiled(use_of: Callable[[type[op.Operation]], int]) -> dict[Any, CodeType]:
-    """The code of each routine that can be compiled, once for a host process."""
+def compiled_code() -> dict[Any, CodeType]:
+    """The code of each of `ROUTINES` that can be compiled, once for a host process."""
     codes: dict[Any, CodeType] = {}
     names = {function.__name__: f"_direct_{function.__name__}" for function in ROUTINES}
     for function in ROUTINES:
@@ -305,10 +320,10 @@ def _compiled(use_of: Callable[[type[op.Operation]], int]) -> dict[Any, CodeType
         if definition is None:
             continue
         try:
-            body = _Compiler(function, names, use_of).statements(definition.body)
+            body = _Compiler(function, names).statements(definition.body)
         except _CannotCompile:
             continue
-        definition.body = [*ast.parse("_t = _m.now").body, *body, *ast.parse("_m.now = _t").body]
+        definition.body = [*_code("_t = _m.now"), *body, *_code("_m.now = _t")]
         definition.name = names[function.__name__]
         definition.returns = None
         definition.decorator_list = []
@@ -326,7 +341,6 @@ def compile_routines(
     machine: Machine,
     effects: dict[type[op.Operation], Callable[..., Any]],
     costs: dict[type[op.Operation], int],
-    use_of: Callable[[type[op.Operation]], int],
     run: Callable[[Any], Any],
 ) -> dict[CodeType, Callable[..., Any]]:
     """The compiled routines of one machine, by the code of the generator function that each stands for."""
@@ -345,7 +359,7 @@ def compile_routines(
     def stepped(routine: Any) -> Callable[..., Any]:
         return lambda *arguments, **keywords: run(routine(*arguments, **keywords))
 
-    codes = _compiled(use_of)
+    codes = compiled_code()
     own |= {f"_direct_{routine.__name__}": stepped(routine) for routine in ROUTINES if routine not in codes}
     compiled: dict[CodeType, Callable[..., Any]] = {}
     for routine, code in codes.items():
