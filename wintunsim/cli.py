@@ -63,7 +63,12 @@ def _parser(command: str = "") -> argparse.ArgumentParser:
         usage="wintunsim run [options] (CLIENT.py | -m MODULE) [arguments of the client ...]",
     )
     run.add_argument("--seed", type=_seed, help="of all randomness (default: $WINTUNSIM_SEED or 0)")
-    run.add_argument("--driver", metavar="REVISION", default=DEFAULT_REVISION, help=f"one of {', '.join(REVISIONS)}")
+    run.add_argument(
+        "--driver",
+        metavar="REVISION",
+        default=DEFAULT_REVISION,
+        help=f"one of {', '.join(REVISIONS)} (default: {DEFAULT_REVISION})",
+    )
     run.add_argument("--traffic", metavar="SPEC", action="append", default=[], help="what the system sends; see below")
     run.add_argument(
         "--answer",
