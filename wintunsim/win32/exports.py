@@ -24,7 +24,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 class Definition:
     """One exported function: its result and argument types, and whether it enters the kernel (which costs more)."""
 
-    library: str
+    dll: str
     name: str
     function: Callable[..., Any]
     result: Type
@@ -33,11 +33,11 @@ class Definition:
 
 
 DEFINITIONS: dict[str, dict[str, Definition]] = {}
-"""By library, in lower case and without ``.dll``, then by function."""
+"""By DLL, in lower case and without ``.dll``, then by function."""
 
 
 def _define(definition: Definition) -> None:
-    DEFINITIONS.setdefault(definition.library, {})[definition.name] = definition
+    DEFINITIONS.setdefault(definition.dll, {})[definition.name] = definition
 
 
 def export(library: str, result: Type, *arguments: Type, user_mode: bool = False, name: str = "") -> Callable[[F], F]:

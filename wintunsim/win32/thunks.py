@@ -119,7 +119,7 @@ def _fault(definition: Definition, context: Context, pending: Pending) -> Callab
             if definition.is_system_call:
                 context.thread.last_error = int(Win32Error.ERROR_NOACCESS)
                 return definition.result.failure
-            error = ClientFault(f"{definition.library}.{definition.name}: {error}")
+            error = ClientFault(f"{definition.dll}.{definition.name}: {error}")
         pending.store(error)
         return 0
 
@@ -138,7 +138,7 @@ def _logged(definition: Definition, context: Context, thunk: Callable[..., Any],
         if last_error == before and result != definition.result.failure:
             last_error = 0
         text = definition.result.show(result)
-        on_call(machine.time(), name, definition.library, definition.name, shown, text, last_error)
+        on_call(machine.time(), name, definition.dll, definition.name, shown, text, last_error)
         return result
 
     return logged
