@@ -483,7 +483,7 @@ _libc.mmap.argtypes = (ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ct
 _libc.munmap.argtypes = (ctypes.c_void_p, ctypes.c_size_t)
 
 
-@pytest.mark.parametrize("activity", ["send", "request", "close"])
+@pytest.mark.parametrize("activity", ["send", "request", "close", "look"])
 def test_memory_that_nobody_holds_is_probed_before_the_driver_touches_it(tools, activity):
     addresses = [_libc.mmap(None, SIZE, 3, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, -1, 0) for _ in range(2)]
     bench = tools.Bench(send=addresses[0], receive=addresses[1])
@@ -503,8 +503,10 @@ def test_memory_that_nobody_holds_is_probed_before_the_driver_touches_it(tools, 
             bench.machine.block(bench.machine.now + 100_000)
         elif activity == "request":
             bench.file.control(bench.process, TUN_IOCTL_REGISTER_RINGS, bench.record())
-        else:
+        elif activity == "close":
             bench.process.handles.close(bench.file_handle)
+        else:
+            bench.system.poll()
 
     with pytest.raises(ClientFault, match=rf"released {SIZE} bytes of ring memory while they were registered"):
         bench.run(client)

@@ -299,7 +299,9 @@ def _wrap_wide_fields(cls: Any) -> None:
             set_attribute(cls, name, WideField(cls.__dict__[name], kind, name))
 
 
-class _WideStructureType(_StructureType):
+class _WidensFields:
+    """What the metaclasses of structures and unions have in common: wide characters in fields are text."""
+
     def __init__(cls, *arguments: Any, **keywords: Any) -> None:
         super().__init__(*arguments, **keywords)
         _wrap_wide_fields(cls)
@@ -310,15 +312,12 @@ class _WideStructureType(_StructureType):
             _wrap_wide_fields(cls)
 
 
-class _WideUnionType(_UnionType):
-    def __init__(cls, *arguments: Any, **keywords: Any) -> None:
-        super().__init__(*arguments, **keywords)
-        _wrap_wide_fields(cls)
+class _WideStructureType(_WidensFields, _StructureType):
+    pass
 
-    def __setattr__(cls, name: str, value: object) -> None:
-        super().__setattr__(name, value)
-        if name == "_fields_":
-            _wrap_wide_fields(cls)
+
+class _WideUnionType(_WidensFields, _UnionType):
+    pass
 
 
 class Structure(ctypes.Structure, metaclass=_WideStructureType):
