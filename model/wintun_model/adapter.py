@@ -6,8 +6,8 @@ from dataclasses import dataclass, fields
 
 from wintun_model.abi import RING_HEADER_BYTES, WINTUN_LIMITS, Limits
 from wintun_model.effects import check_inside
-from wintun_model.errors import ModelError
-from wintun_model.operations import ActiveList, Entry, Event, Lock, Pages, ThreadHandle, Variable, Word
+from wintun_model.errors import DriverFault, ModelError
+from wintun_model.operations import ActiveList, Entry, Event, Lock, Pages, Pool, ThreadHandle, Variable, Word
 from wintun_model.revision import DEFAULT_REVISION, REVISIONS, Revision
 from wintun_model.ring import ring_bytes_of, stored_bytes
 from wintun_model.status import NdisStatus
@@ -48,12 +48,17 @@ class SendNbl:
 
 
 class SendChain(Entry):
-    """A chain of NBLs that NDIS hands down in one call; it is one entry of the send active list."""
+    """A chain of NBLs that NDIS hands down in one call; it is one entry of the send active list.
+
+    `stale_link` is what the link word held that the driver uses, when NDIS handed the chain down: null as a rule, but
+    nothing says that it must be (B7, spec driver §7.1).
+    """
 
     __slots__ = ("nbls", "offset")
 
-    def __init__(self, nbls: tuple[SendNbl, ...]) -> None:
+    def __init__(self, nbls: tuple[SendNbl, ...], *, stale_link: Entry | None = None) -> None:
         self.marked_offset = 0
+        self.link = stale_link
         self.nbls = nbls
         self.offset = 0
         """Where its first packet starts in the ring, once space is reserved."""
@@ -79,6 +84,25 @@ class SendChain(Entry):
         return [packet for nbl in self.nbls for packet in nbl.packets]
 
 
+class ForeignEntry(Entry):
+    """What a stale link word points to: memory that is no NBL of the driver's (B7).
+
+    `word` is what it holds where an entry has its end offset and mark, and so decides whether the driver takes it for
+    completed.
+    """
+
+    __slots__ = ()
+
+    def __init__(self, word: int = 0) -> None:
+        super().__init__()
+        self.marked_offset = word
+
+    @property
+    def nbls(self) -> tuple[SendNbl, ...]:
+        """There are none: whoever looks here was given what it never handed down."""
+        raise DriverFault("the driver completed a chain of NBLs that was never handed down to it (a stale link word)")
+
+
 class ReceiveNbl(Entry):
     """A NET_BUFFER_LIST on its way up: it points into ring memory (spec driver §4.1 step 3).
 
@@ -90,6 +114,7 @@ class ReceiveNbl(Entry):
 
     def __init__(self, ring: Ring, offset: int, size_bytes: int, ip_version: int, number: int) -> None:
         self.marked_offset = 0
+        self.link = None
         self.ring = ring
         self.offset = offset
         self.size_bytes = size_bytes
@@ -227,19 +252,25 @@ class Driver:
 
 
 class Adapter:
-    """The state of one adapter. Its words, variables, locks and events are touched by yielding operations only."""
+    """The state of one adapter. Its words, variables, locks and events are touched by yielding operations only.
 
-    def __init__(self, name: str, driver: Driver | None = None) -> None:
+    It is as `miniport.initialize` leaves it, unless `is_initialized` is given as false.
+    """
+
+    def __init__(self, name: str, driver: Driver | None = None, *, is_initialized: bool = True) -> None:
         self.name = name
         self.driver = driver or Driver()
         self.limits = self.driver.limits
         self.revision = self.driver.revision
         self.rereads_size = self.driver.rereads_size
-        self.is_attached: Variable[bool] = Variable(f"{name}.attached", True)
+        self.context = Pool("adapter context")
+        """The memory of this very state: one is outstanding from initialize to halt."""
+        self.context.outstanding = int(is_initialized)
+        self.is_attached: Variable[bool] = Variable(f"{name}.attached", is_initialized)
         """Whether requests find the adapter's context: false once halted."""
         self.running: Variable[bool] = Variable(f"{name}.running", False)
         self.transition_lock = Lock(f"{name}.transition")
-        self.registration_lock = Lock(f"{name}.registration")
+        self.registration_lock = Lock(f"{name}.registration", is_ready=is_initialized)
         self.owner: Variable[object | None] = Variable(f"{name}.owner", None)
         self.closing: Variable[object | None] = Variable(f"{name}.closing", None)
         """The owner whose handles a removal closes, while it holds the registration lock (0.14, spec driver §9)."""
@@ -254,6 +285,9 @@ class Adapter:
         self.receive_active: ActiveList[ReceiveNbl] = ActiveList(f"{name}.receive active")
         self.receive_empty = Event(f"{name}.receive list empty", manual_reset=True, signalled=True)
         self.reader: Variable[ThreadHandle | None] = Variable(f"{name}.reader", None)
+        self.nbl_pool = Pool("NBL", is_ready=is_initialized)
+        self.memory_descriptors = Pool("memory descriptor")
+        self.partial_descriptors = Pool("partial memory descriptor")
         self.statistics = Statistics()
 
     def __repr__(self) -> str:

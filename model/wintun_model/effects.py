@@ -13,7 +13,7 @@ from operator import attrgetter
 from typing import Any
 
 from wintun_model import operations as op
-from wintun_model.errors import ClientFault
+from wintun_model.errors import ClientFault, DriverFault
 
 _unpack_size = struct.Struct("<I").unpack_from
 _pack_size = struct.Struct("<I").pack_into
@@ -84,19 +84,26 @@ def put(variable: op.Variable[Any], value: Any) -> None:
     variable.value = value
 
 
-def append(active: op.ActiveList[Any], entry: op.Entry, end_offset: int) -> bool:
-    entries = active.entries
-    was_empty = not entries
+def append(active: op.ActiveList[Any], entry: op.Entry, end_offset: int, clears_link: bool = False) -> bool:
     entry.marked_offset = end_offset
-    entries.append(entry)
+    if clears_link:
+        entry.link = None
+    was_empty = active.first is None
+    if was_empty:
+        active.first = entry
+    else:
+        last: Any = active.last
+        last.link = entry
+    active.last = entry
     return was_empty
 
 
 def take_completed(active: op.ActiveList[Any]) -> tuple[op.Entry, bool] | None:
-    entries = active.entries
-    if not entries or not entries[0].marked_offset & 1:
+    entry = active.first
+    if entry is None or not entry.marked_offset & 1:
         return None
-    return entries.popleft(), not entries
+    following = active.first = entry.link
+    return entry, following is None
 
 
 def mark_completed(entry: op.Entry) -> None:
@@ -120,6 +127,31 @@ def unlock_pages(pages: op.Pages) -> None:
         view.release()
     pages.views.clear()
     pages.unlock()
+
+
+def read_descriptor(pages: op.Pages) -> None:
+    if not pages.views:
+        raise DriverFault("the driver read the memory descriptor of ring pages that it had already unlocked")
+
+
+def allocated(pool: op.Pool) -> bool:
+    """Count what an executor that has memory for it allocates."""
+    if not pool.is_ready:
+        raise DriverFault(f"the driver allocated {pool.name} where it had no pool for it")
+    pool.outstanding += 1
+    return True
+
+
+def free(pool: op.Pool) -> None:
+    if not pool.is_ready:
+        raise DriverFault(f"the driver freed {pool.name} to a pool that it had already deleted")
+    if not pool.outstanding:
+        raise DriverFault(f"the driver freed {pool.name} more often than it allocated it")
+    pool.outstanding -= 1
+
+
+def delete(target: op.Lock | op.Pool) -> None:
+    target.is_ready = False
 
 
 def count_sent(statistics: Any, packets: int = 0, octets: int = 0, errors: int = 0, discards: int = 0) -> None:
@@ -159,7 +191,10 @@ PLAIN_EFFECTS: dict[type[op.Operation], Callable[..., Any]] = {
     op.IsSet: is_set,
     op.ReferenceEvent: reference_event,
     op.LockPages: lock_pages,
+    op.ReadDescriptor: read_descriptor,
     op.UnlockPages: unlock_pages,
+    op.Free: free,
+    op.Delete: delete,
     op.CountSent: count_sent,
     op.CountReceived: count_received,
 }

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from wintun_model import operations as op
 from wintun_model.adapter import Adapter, ReceiveNbl, SendChain
-from wintun_model.effects import EFFECTS
+from wintun_model.effects import EFFECTS, allocated
 from wintun_model.errors import ModelError
 from wintun_model.receive import return_nbls
 from wintun_model.status import NtStatus
@@ -74,7 +74,7 @@ class RecordingNdis:
 
 class ImmediateExecutor:
     """Runs routines. `fails(what)` says whether an allocation or start fails: "NBL", "memory descriptor", "map",
-    "thread"; by default nothing does."""
+    "thread", "partial memory descriptor", "NBL pool", "adapter context"; by default nothing does."""
 
     def __init__(
         self,
@@ -99,8 +99,8 @@ class ImmediateExecutor:
             op.Spin: self._spin,
             op.ReadFrequency: lambda operation: FREQUENCY,
             op.StartThread: self._start_thread,
-            op.Allocate: lambda operation: not self.fails(operation.what),
-            op.Free: lambda operation: None,
+            op.Allocate: lambda operation: not self.fails(operation.pool.name) and allocated(operation.pool),
+            op.Initialize: self._initialize,
             op.Dereference: lambda operation: None,
             op.MapPages: lambda operation: not self.fails("map"),
             op.CompleteSend: lambda operation: self.ndis.complete_send(operation.adapter, operation.chain),
@@ -211,6 +211,12 @@ class ImmediateExecutor:
         self.threads.append(thread)
         return thread
 
+    def _initialize(self, operation: op.Initialize) -> bool:
+        if operation.what and self.fails(operation.what):
+            return False
+        operation.target.is_ready = True
+        return True
+
     @staticmethod
     def _acquire(operation: op.Acquire) -> Any:
         if not operation.lock.is_free():
@@ -232,7 +238,8 @@ class ImmediateExecutor:
         operation.lock.exclusive = None
 
     def _acquire_shared(self, operation: op.AcquireShared) -> Any:
-        if operation.lock.exclusive is not None or self._has_waiting_writer(operation.lock):
+        is_held = not operation.lock.is_free() and not operation.lock.shared
+        if is_held or self._has_waiting_writer(operation.lock):
             return _BLOCKED
         operation.lock.shared += 1
         return None

@@ -5,15 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from wintun_model.adapter import Adapter
-from wintun_model.operations import Free, IndicateLink, Put, Routine, Wait, call_out
+from wintun_model.operations import Delete, IndicateLink, Initialize, Put, Routine, Wait, call_out
 from wintun_model.registration import barrier, unregister
 from wintun_model.revision import Revision
+from wintun_model.status import NdisStatus
 
 VENDOR_DESCRIPTION = b"Wintun Tunnel\0"
 VENDOR_ID = 0x00FFFFFF
 IF_TYPE_PROP_VIRTUAL = 53
 NBL_POOL = "NBL pool"
-CONTEXT = "adapter context"
+"""What a fault plan calls the making of the pool, as opposed to that of one NBL."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,16 +39,24 @@ def attributes_of(revision: Revision) -> Attributes:
     return Attributes(is_full_duplex=revision.reports_full_duplex)
 
 
-def initialize(adapter: Adapter) -> Routine[Attributes]:
-    """NDIS initializes the miniport: it is paused, and its link is down (spec driver §7, §9).
+def initialize(adapter: Adapter) -> Routine[tuple[int, Attributes | None]]:
+    """NDIS initializes the miniport: it is paused, and its link is down (spec driver §7, §9). (status, attributes).
 
-    The context is published first (B13). Before 0.13 the link is also indicated to be down.
+    The context is published before its registration lock is ready; when memory fails after that, the context is freed,
+    but not withdrawn (B13). What is short of memory answers NDIS_STATUS_RESOURCES; the specification names no status.
+    Before 0.13 the link is also indicated to be down.
     """
+    if not (yield adapter.context.allocate):
+        return NdisStatus.NDIS_STATUS_RESOURCES, None
     yield Put(adapter.is_attached, True)
     yield adapter.disconnected.set
+    if not (yield Initialize(adapter.nbl_pool, NBL_POOL)):
+        yield adapter.context.free
+        return NdisStatus.NDIS_STATUS_RESOURCES, None
+    yield Initialize(adapter.registration_lock)
     if adapter.revision.indicates_link_down_at_start:
         yield from call_out(IndicateLink(adapter, False))
-    return attributes_of(adapter.revision)
+    return NdisStatus.NDIS_STATUS_SUCCESS, attributes_of(adapter.revision)
 
 
 def restart(adapter: Adapter) -> Routine[None]:
@@ -70,11 +79,12 @@ def halt(adapter: Adapter) -> Routine[None]:
     """
     yield from unregister(adapter, None)
     yield from barrier(adapter)
-    yield Free(NBL_POOL)
+    yield Delete(adapter.nbl_pool)
     yield Put(adapter.is_attached, False)
     yield adapter.driver.context_guard.acquire
     yield adapter.driver.context_guard.release
-    yield Free(CONTEXT)
+    yield Delete(adapter.registration_lock)
+    yield adapter.context.free
 
 
 def driver_version(adapter: Adapter) -> int:

@@ -9,8 +9,10 @@ without arguments that vary are made once, by their noun (``yield lock.acquire``
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from typing import Any, Generic, Protocol, TypeVar
+
+from wintun_model.errors import DriverFault
 
 T = TypeVar("T")
 
@@ -183,13 +185,15 @@ class Entry:
     """An entry of an active list: an end offset and a completed mark that share one word (spec driver §2).
 
     Bit 0 is the mark; the offset is read back with its two low bits cleared, so an odd offset counts as completed at
-    once (B11).
+    once (B11). `link` is the entry's link word: the entry after it, once there is one, and before that whatever the
+    word held when the entry came (B7).
     """
 
-    __slots__ = ("marked_offset",)
+    __slots__ = ("link", "marked_offset")
 
     def __init__(self) -> None:
         self.marked_offset = 0
+        self.link: Entry | None = None
 
     def is_completed(self) -> bool:
         return bool(self.marked_offset & 1)
@@ -202,25 +206,40 @@ EntryT = TypeVar("EntryT", bound=Entry)
 
 
 class ActiveList(Generic[EntryT]):
-    """NBLs in flight, oldest first. Appended to and taken from under the lock of its direction only."""
+    """NBLs in flight, oldest first. Appended to and taken from under the lock of its direction only.
 
-    __slots__ = ("entries", "name", "take_completed")
+    The entries hang on each other by their link words; the list is empty when `first` is None, whatever `last` says.
+    """
+
+    __slots__ = ("first", "last", "name", "take_completed")
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.entries: deque[EntryT] = deque()
+        self.first: EntryT | None = None
+        self.last: EntryT | None = None
         self.take_completed = TakeCompleted(self)
+
+    def __iter__(self) -> Iterator[EntryT]:
+        """The entries as the driver would find them, oldest first."""
+        entry: Any = self.first
+        while entry is not None:
+            yield entry
+            entry = entry.link
 
 
 class Append(Operation):
-    """Append an entry with its end offset, marked active. Sends back whether the list was empty before."""
+    """Append an entry with its end offset, marked active. Sends back whether the list was empty before.
 
-    __slots__ = ("active", "end_offset", "entry")
+    With `clears_link` the entry's link word is cleared; else it stays as it came (B7).
+    """
 
-    def __init__(self, active: ActiveList[Any], entry: Entry, end_offset: int) -> None:
+    __slots__ = ("active", "clears_link", "end_offset", "entry")
+
+    def __init__(self, active: ActiveList[Any], entry: Entry, end_offset: int, clears_link: bool = False) -> None:
         self.active = active
         self.entry = entry
         self.end_offset = end_offset
+        self.clears_link = clears_link
 
 
 class TakeCompleted(Operation):
@@ -247,7 +266,8 @@ class MarkCompleted(Operation):
 class Lock:
     """A lock of the kernel: spin lock, reader/writer spin lock or resource, by the operations used on it.
 
-    A waiting exclusive holder keeps new shared holders out (spec driver §7.1).
+    A waiting exclusive holder keeps new shared holders out (spec driver §7.1). A lock is ready from its making on,
+    unless `is_ready` is given as false: then it has to be initialized first.
     """
 
     __slots__ = (
@@ -262,10 +282,11 @@ class Lock:
         "waiters",
     )
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *, is_ready: bool = True) -> None:
         self.name = name
         self.exclusive: object | None = None
         self.shared = 0
+        self.is_ready = is_ready
         self.waiters: deque[Any] = deque()
         self.acquire = Acquire(self)
         self.try_acquire = TryAcquire(self)
@@ -273,11 +294,27 @@ class Lock:
         self.acquire_shared = AcquireShared(self)
         self.release_shared = ReleaseShared(self)
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether the lock was initialized and is not deleted yet."""
+        return self.exclusive is not _NOT_READY
+
+    @is_ready.setter
+    def is_ready(self, is_ready: bool) -> None:
+        # A lock that is not ready is one that nobody can take: so the way of a free lock needs no look at this.
+        self.exclusive = None if is_ready else _NOT_READY
+
     def is_free(self) -> bool:
+        """Whether nobody holds it. Raises `DriverFault` when it is not ready."""
+        if self.exclusive is _NOT_READY:
+            raise DriverFault(f"the driver uses {self.name} lock, which is not initialized, or deleted already")
         return self.exclusive is None and not self.shared
 
     def __repr__(self) -> str:
         return f"Lock({self.name})"
+
+
+_NOT_READY = object()
 
 
 class _LockOperation(Operation):
@@ -475,22 +512,60 @@ class Dereference(Operation):
         self.event = event
 
 
+class Pool:
+    """Memory of the kernel for things of one kind: NBLs, memory descriptors, an adapter's context.
+
+    `name` names the kind for fault plans; `outstanding` says how many are allocated and not freed yet.
+    """
+
+    __slots__ = ("allocate", "free", "is_ready", "name", "outstanding")
+
+    def __init__(self, name: str, *, is_ready: bool = True) -> None:
+        self.name = name
+        self.is_ready = is_ready
+        self.outstanding = 0
+        self.allocate = Allocate(self)
+        self.free = Free(self)
+
+    def __repr__(self) -> str:
+        return f"Pool({self.name})"
+
+
 class Allocate(Operation):
-    """Allocate something of the kernel's (`what` names it for fault plans). Sends back whether there was memory."""
+    """Allocate one thing of a pool's kind. Sends back whether there was memory."""
 
-    __slots__ = ("what",)
+    __slots__ = ("pool",)
 
-    def __init__(self, what: str) -> None:
-        self.what = what
+    def __init__(self, pool: Pool) -> None:
+        self.pool = pool
 
 
 class Free(Operation):
-    """Free what `Allocate` gave."""
+    """Free what `Allocate` gave. A fault of the driver when the pool is gone, or when nothing is outstanding."""
 
-    __slots__ = ("what",)
+    __slots__ = ("pool",)
 
-    def __init__(self, what: str) -> None:
+    def __init__(self, pool: Pool) -> None:
+        self.pool = pool
+
+
+class Initialize(Operation):
+    """Make a lock or a pool ready. Sends back whether that worked; `what` names a pool for fault plans."""
+
+    __slots__ = ("target", "what")
+
+    def __init__(self, target: Lock | Pool, what: str = "") -> None:
+        self.target = target
         self.what = what
+
+
+class Delete(Operation):
+    """Delete a lock or a pool: a later use of it is a fault of the driver."""
+
+    __slots__ = ("target",)
+
+    def __init__(self, target: Lock | Pool) -> None:
+        self.target = target
 
 
 class LockPages(Operation):
@@ -506,6 +581,15 @@ class LockPages(Operation):
 
 class MapPages(Operation):
     """Map locked pages into the system. Sends back whether that worked."""
+
+    __slots__ = ("pages",)
+
+    def __init__(self, pages: Pages) -> None:
+        self.pages = pages
+
+
+class ReadDescriptor(Operation):
+    """Read the memory descriptor of locked pages. A fault of the driver when they are unlocked already (B8)."""
 
     __slots__ = ("pages",)
 

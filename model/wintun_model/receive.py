@@ -7,16 +7,15 @@ from collections.abc import Sequence
 from wintun_model.abi import PACKET_HEADER_BYTES, RING_HEADER_BYTES, STOPPED
 from wintun_model.adapter import Adapter, ReceiveNbl, Ring
 from wintun_model.operations import (
-    Allocate,
     Append,
     CopyIn,
     CountReceived,
     Fence,
-    Free,
     IndicateReceive,
     LoadByte,
     LoadSize,
     MarkCompleted,
+    ReadDescriptor,
     ReadFrequency,
     Routine,
     Spin,
@@ -26,14 +25,8 @@ from wintun_model.operations import (
 from wintun_model.ring import content, stored_bytes, wrap
 from wintun_model.status import is_success
 
-NBL = "NBL"
-PARTIAL_DESCRIPTOR = "partial memory descriptor"
 IPV4_HEADER_BYTES = 20
 IPV6_HEADER_BYTES = 40
-_ALLOCATE_NBL = Allocate(NBL)
-_FREE_NBL = Free(NBL)
-_ALLOCATE_DESCRIPTOR = Allocate(PARTIAL_DESCRIPTOR)
-_FREE_DESCRIPTOR = Free(PARTIAL_DESCRIPTOR)
 _FENCE = Fence()
 
 
@@ -42,7 +35,8 @@ def read_ring(adapter: Adapter) -> Routine[None]:
 
     Revisions differ in the barrier, in what they skip, and in what a packet takes to allocate (spec driver §9).
     """
-    has_descriptor = adapter.revision.allocates_partial_descriptor
+    revision = adapter.revision
+    has_descriptor, clears_link = revision.allocates_partial_descriptor, revision.clears_link
     ring = yield adapter.receive_ring.get
     capacity = ring.capacity
     cursor = yield ring.head.load
@@ -59,7 +53,7 @@ def read_ring(adapter: Adapter) -> Routine[None]:
             if tail == cursor:
                 # Before 2026-02 there is no full barrier between this store and the load after it (B3).
                 yield Store(ring.alertable, 1)
-                if adapter.revision.has_full_barrier:
+                if revision.has_full_barrier:
                     yield _FENCE
                 tail = yield ring.tail.load
                 if tail == cursor:
@@ -76,12 +70,12 @@ def read_ring(adapter: Adapter) -> Routine[None]:
         # 3 Describe it in place.
         data_offset = cursor + PACKET_HEADER_BYTES
         cursor = wrap(cursor + stored_bytes(size), capacity)
-        if not ip_version or (has_descriptor and not (yield _ALLOCATE_DESCRIPTOR)):
+        if not ip_version or (has_descriptor and not (yield adapter.partial_descriptors.allocate)):
             yield from _skip(adapter, ring, cursor)
             continue
-        if not (yield _ALLOCATE_NBL):
+        if not (yield adapter.nbl_pool.allocate):
             if has_descriptor:
-                yield _FREE_DESCRIPTOR
+                yield adapter.partial_descriptors.free
             yield from _skip(adapter, ring, cursor)
             continue
         number += 1
@@ -91,12 +85,12 @@ def read_ring(adapter: Adapter) -> Routine[None]:
         if not (yield adapter.running.get):
             yield adapter.transition_lock.release_shared
             if has_descriptor:
-                yield _FREE_DESCRIPTOR
-            yield _FREE_NBL
+                yield adapter.partial_descriptors.free
+            yield adapter.nbl_pool.free
             yield from _skip(adapter, ring, cursor)
             continue
         yield adapter.receive_lock.acquire
-        if (yield Append(adapter.receive_active, nbl, cursor)):
+        if (yield Append(adapter.receive_active, nbl, cursor, clears_link)):
             yield adapter.receive_empty.clear
         yield adapter.receive_lock.release
         inside = yield IndicateReceive(adapter, nbl)
@@ -171,9 +165,11 @@ def return_nbls(adapter: Adapter, nbls: Sequence[ReceiveNbl]) -> Routine[None]:
             if not stores_under_lock:
                 # After the release of the lock: two returns may store in either order (B2).
                 yield Store(ring.head, finished.end_offset())
+            # Whoever waits for "empty" may be gone on by now (B8).
             if has_descriptor:
-                yield _FREE_DESCRIPTOR
-            yield _FREE_NBL
+                yield ReadDescriptor(ring.pages)
+                yield adapter.partial_descriptors.free
+            yield adapter.nbl_pool.free
     yield CountReceived(adapter.statistics, packets, octets, errors)
 
 

@@ -16,10 +16,8 @@ from wintun_model.abi import (
 )
 from wintun_model.adapter import Adapter, Ring
 from wintun_model.operations import (
-    Allocate,
     Caller,
     Dereference,
-    Free,
     IndicateLink,
     LockPages,
     MapPages,
@@ -38,7 +36,6 @@ from wintun_model.ring import capacity_of, is_valid_capacity
 from wintun_model.status import NdisStatus, NtStatus, is_success
 
 READER_PRIORITY = 1
-MEMORY_DESCRIPTOR = "memory descriptor"
 
 
 class Requester(Caller, Protocol):
@@ -168,9 +165,9 @@ def _prepare_ring(
         return status, None
     undo.append(Dereference(event))
     # Check 6.
-    if not (yield Allocate(MEMORY_DESCRIPTOR)):
+    if not (yield adapter.memory_descriptors.allocate):
         return NtStatus.STATUS_INSUFFICIENT_RESOURCES, None
-    undo.append(Free(MEMORY_DESCRIPTOR))
+    undo.append(adapter.memory_descriptors.free)
     # Check 7.
     pages = yield LockPages(caller, description.address, description.ring_bytes)
     if pages is None:
@@ -242,6 +239,6 @@ def _unregister(adapter: Adapter, file_object: object | None) -> Routine[bool]:
     receive_ring = yield adapter.receive_ring.get
     for ring in (receive_ring, send_ring):
         yield UnlockPages(ring.pages)
-        yield Free(MEMORY_DESCRIPTOR)
+        yield adapter.memory_descriptors.free
         yield Dereference(ring.tail_moved)
     return True

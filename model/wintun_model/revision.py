@@ -40,6 +40,9 @@ class Revision:
     loads_head_under_lock: bool = False
     """Send `Head` is loaded under the send lock, not before it (B1)."""
 
+    clears_link: bool = False
+    """The link word of an entry that joins an active list is cleared (B7)."""
+
     # The receive path (spec driver §4).
     has_full_barrier: bool = False
     """There is a full barrier between the store of `Alertable` and the load of `Tail` (B3)."""
@@ -187,6 +190,7 @@ _STEPS = (
         {
             "checks_in_callers_mode": True,
             "loads_head_under_lock": True,
+            "clears_link": True,
             "stores_head_under_lock": True,
             "has_full_barrier": True,
         },

@@ -65,7 +65,7 @@ def send(adapter: Adapter, chain: SendChain) -> Routine[None]:
     end_offset = wrap(reserved_tail + required, capacity)
     yield Put(adapter.send_reserved_tail, end_offset)
     chain.offset = reserved_tail
-    yield Append(adapter.send_active, chain, end_offset)
+    yield Append(adapter.send_active, chain, end_offset, adapter.revision.clears_link)
     yield adapter.send_lock.release
     # 6 Copy, without the lock.
     counted = yield from _copy(adapter, ring, chain, reserved_tail)

@@ -385,7 +385,7 @@ def test_a_return_after_the_end_of_the_registration_is_the_drivers_fault(bench):
         ring = bench.adapter.receive_ring.value
         bench.close()
         nbl = ReceiveNbl(ring, 4, 20, 4, 1)
-        bench.adapter.receive_active.entries.append(nbl)
+        bench.adapter.receive_active.first = bench.adapter.receive_active.last = nbl
         bench.system.executor.run(return_nbls(bench.adapter, (nbl,)))
 
     with pytest.raises(DriverFault, match="ring memory that it had already given back"):

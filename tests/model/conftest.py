@@ -317,7 +317,9 @@ def told(operation):
         case op.Acquire() | op.TryAcquire() | op.Release() | op.AcquireShared() | op.ReleaseShared():
             return f"{name} {_short(operation.lock)}"
         case op.Allocate() | op.Free():
-            return f"{name} {operation.what}"
+            return f"{name} {operation.pool.name}"
+        case op.Initialize() | op.Delete():
+            return f"{name} {operation.target.name.rpartition('.')[2]}"
         case op.IndicateLink():
             return f"{name} {operation.connected}"
         case op.ReferenceEvent():

@@ -24,7 +24,7 @@ EXECUTORS_OWN = {
     op.ReadFrequency,
     op.StartThread,
     op.Allocate,
-    op.Free,
+    op.Initialize,
     op.Dereference,
     op.MapPages,
     op.CompleteSend,

@@ -50,7 +50,14 @@ def make(tools):
 def test_the_steps_of_initialize(tools):
     bench, log = tools.Bench(running=False), []
     bench.executor.run(tools.watched(initialize(bench.adapter), log))
-    assert log == ["Put attached=True", "Set disconnected", "IndicateLink False"]
+    assert log == [
+        "Allocate adapter context",
+        "Put attached=True",
+        "Set disconnected",
+        "Initialize NBL",
+        "Initialize registration",
+        "IndicateLink False",
+    ]
 
 
 def test_after_initialize_the_miniport_is_paused(tools):
@@ -72,10 +79,11 @@ def test_the_steps_of_halt_in_their_order(make, tools):
     assert log[len(unregistering) :] == [
         "Acquire transition",
         "Release transition",
-        "Free NBL pool",
+        "Delete NBL",
         "Put attached=False",
         "Acquire context guard",
         "Release context guard",
+        "Delete registration",
         "Free adapter context",
     ]
 
@@ -89,7 +97,8 @@ def test_halt_ends_the_registration_and_later_requests_find_no_adapter(make):
     before = bench.state()
     bench.close()
     assert bench.state() == before
-    assert all(lock.is_free() for lock in bench.locks)
+    assert not bench.adapter.registration_lock.is_ready
+    assert all(lock.is_free() for lock in bench.locks if lock.is_ready)
 
 
 def test_halt_without_a_registration(tools):
@@ -124,7 +133,7 @@ def test_halt_waits_for_nbls_that_are_out(make, tools):
 
 def test_b9_a_registration_may_follow_the_one_that_halt_ended(make, tools):
     bench = make()
-    before, opened = tools.gate("Free NBL pool")
+    before, opened = tools.gate("Delete NBL")
     bench.start(halt(bench.adapter), before=before)
     bench.close()
     for ring in (bench.send_ring, bench.receive_ring):

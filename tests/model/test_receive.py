@@ -546,7 +546,7 @@ def test_b11_with_an_odd_start_nbls_count_as_completed_at_once(tools, start):
     # The first one is still with NDIS, but freed and out of the list.
     assert bench.receive_ring.head == start + 52 & ~3
     assert bench.adapter.receive_empty.signalled
-    assert not bench.adapter.receive_active.entries
+    assert bench.adapter.receive_active.first is None
     returns(tools, bench, first)
     assert bench.statistics["in_unicast_packets"] == 2
 

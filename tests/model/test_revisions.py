@@ -28,6 +28,7 @@ SWITCHES = {
     "force_close_tells_nothing_closed": ("0.9", None),
     "closes_handles_on_removal": ("0.14", None),
     "loads_head_under_lock": ("2026-02", None),
+    "clears_link": ("2026-02", None),
     "has_full_barrier": ("2026-02", None),
     "may_reread_size": ("0.8", "0.9.1"),
     "skips_other_packets": ("0.14", None),
@@ -629,7 +630,8 @@ def test_b11_with_an_odd_receive_head_nbls_are_freed_while_the_stack_has_them(ma
 @each
 def test_initialize_indicates_link_down_before_0_13(make, name):
     bench = make(name, running=False)
-    attributes = bench.executor.run(initialize(bench.adapter))
+    status, attributes = bench.executor.run(initialize(bench.adapter))
+    assert status == 0
     assert bench.ndis.links == ([] if is_between(name, "0.13") else [False])
     assert bench.adapter.disconnected.signalled
     assert not bench.adapter.running.value

@@ -33,13 +33,22 @@ class AdapterDevice:
         self.name = name
         self.number = number
         self.guid = guid
-        self.adapter = Adapter(name, system.driver)
-        self.port = Port(system.executor, self.adapter, system.network)
+        self.port = Port(
+            system.executor,
+            Adapter(name, system.driver, is_initialized=False),
+            system.network,
+            system.adapter_taken,
+        )
         self.is_present = True
         self.instance_id = f"ROOT\\NET\\{number:04d}"
         self.interface_index = 10 + number
         self.luid = IF_TYPE_PROP_VIRTUAL << 48 | (number + 1) << 24
         self.files: list[FileObject] = []
+
+    @property
+    def adapter(self) -> Adapter:
+        """The adapter of the model's that the device has now: a new one each time it is started."""
+        return self.port.adapter
 
     @property
     def interface_path(self) -> str:
@@ -69,6 +78,8 @@ class FileObject(KernelObject):
     def __init__(self, device: AdapterDevice, process: Process, access: int) -> None:
         super().__init__(f"{device.name} file")
         self.device = device
+        self.adapter = device.adapter
+        """The adapter as it was opened: requests on it fail once that is halted, whatever comes after it."""
         self.access = access
         self._requests = 0
         self._is_closing = False
@@ -94,7 +105,7 @@ class FileObject(KernelObject):
     def _control(self, request: Registration, code: int) -> Routine[tuple[int, int]]:
         """The request, and the release that waited for its end: both in the kernel, where no thread is ended."""
         self._requests += 1
-        answer = yield from device_control(self.device.adapter, request, code)
+        answer = yield from device_control(self.adapter, request, code)
         self._requests -= 1
         if not self.handle_count:
             yield from self._release()
@@ -115,5 +126,5 @@ class FileObject(KernelObject):
         machine.trace.record(
             (machine.time(), thread.number if thread else 0, int(Kind.CLOSE), device.port.trace_number, 0, 0)
         )
-        yield from close(device.adapter, self)
+        yield from close(self.adapter, self)
         device.files.remove(self)

@@ -43,7 +43,9 @@ ROUTINES: tuple[Any, ...] = (
 ATTRIBUTES: dict[str, type[op.Operation]] = {
     "acquire": op.Acquire,
     "acquire_shared": op.AcquireShared,
+    "allocate": op.Allocate,
     "clear": op.Clear,
+    "free": op.Free,
     "get": op.Get,
     "is_set": op.IsSet,
     "load": op.Load,

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
 from wintun_model import operations as op
-from wintun_model.effects import PLAIN_EFFECTS, copy_in, copy_out, unlock_pages
+from wintun_model.effects import PLAIN_EFFECTS, allocated, copy_in, copy_out, unlock_pages
 from wintun_model.errors import ModelError
 from wintun_model.trace import Kind
 from wintunsim.kernel.machine import Machine, Thread
@@ -94,8 +94,8 @@ class TimedEffects:
             op.Spin: self._spin,
             op.ReadFrequency: self._frequency,
             op.StartThread: self._start_thread,
-            op.Allocate: surroundings.allocate,
-            op.Free: self._free,
+            op.Allocate: self._allocate,
+            op.Initialize: self._initialize,
             op.Dereference: self._dereference,
             op.LockPages: self._lock_pages,
             op.MapPages: self._map_pages,
@@ -184,8 +184,14 @@ class TimedEffects:
 
     # -- objects and pages ------------------------------------------------------------------------------------------
 
-    def _free(self, what: str) -> None:
-        """Memory of the kernel is counted by nobody."""
+    def _allocate(self, pool: op.Pool) -> bool:
+        return self.surroundings.allocate(pool.name) and allocated(pool)
+
+    def _initialize(self, target: op.Lock | op.Pool, what: str = "") -> bool:
+        if what and not self.surroundings.allocate(what):
+            return False
+        target.is_ready = True
+        return True
 
     @staticmethod
     def _dereference(event: Any) -> None:
@@ -213,6 +219,7 @@ class TimedEffects:
         if lock.exclusive is None and not lock.shared and not lock.waiters:
             lock.exclusive = thread
             return
+        lock.is_free()
         lock.waiters.append((thread, True))
         self.machine.block_on(lock)
 
@@ -226,6 +233,7 @@ class TimedEffects:
         if lock.exclusive is None and not lock.waiters:
             lock.shared += 1
             return
+        lock.is_free()
         lock.waiters.append((self.machine.current, False))
         self.machine.block_on(lock)
 

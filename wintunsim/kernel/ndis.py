@@ -11,7 +11,9 @@ from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 from wintun_model.adapter import Adapter, Packet, ReceiveNbl, Ring, SendChain, SendNbl
-from wintun_model.operations import Pages, Routine
+from wintun_model.effects import allocated, free
+from wintun_model.miniport import halt, initialize, pause, restart
+from wintun_model.operations import Allocate, Free, IndicateLink, Initialize, Pages, Put, Routine, Set
 from wintun_model.receive import return_nbls
 from wintun_model.send import send
 from wintun_model.status import NdisStatus
@@ -47,11 +49,18 @@ class Network(Protocol):
 class Port:
     """One adapter as NDIS has it: `adapter` is the model's, `send` and `receive` count what was seen of its rings."""
 
-    def __init__(self, executor: Executor, adapter: Adapter, network: Network | None) -> None:
+    def __init__(
+        self,
+        executor: Executor,
+        adapter: Adapter,
+        network: Network | None,
+        adapter_taken: Callable[[Port], None] = lambda port: None,
+    ) -> None:
         self.executor = executor
         self.machine = executor.machine
         self._record = self.machine.trace.record
-        self.adapter = adapter
+        self.adapter_taken = adapter_taken
+        """Told when the port has an adapter of the model's, also of each new one after a halt."""
         self.network = network
         self.connected = False
         self.send = RingCounts()
@@ -68,8 +77,63 @@ class Port:
         self._next: tuple[int, int, int, bytes] | None = None
         self._is_idle = False
         self._sender: Thread | None = None
+        self._take_adapter(adapter)
+
+    def _take_adapter(self, adapter: Adapter) -> None:
+        self.adapter = adapter
         adapter.send_ring.observer = self._send_ring_set
         adapter.receive_ring.observer = self._receive_ring_set
+        self.adapter_taken(self)
+
+    # -- the miniport's life (spec driver §6.4, §7) -----------------------------------------------------------------
+
+    def start(self) -> int:
+        """Initialize and restart the miniport on the current thread. Answers an NDIS_STATUS: 0, or why it failed.
+
+        A miniport that was halted gets a new context, with counters at 0, as Windows starts a device anew.
+        """
+        request = self.executor.request
+        if not self.adapter.context.outstanding and not self.adapter.is_attached.value:
+            self._take_adapter(Adapter(self.adapter.name, self.adapter.driver, is_initialized=False))
+        status, _ = request(initialize(self.adapter))
+        if not status:
+            request(restart(self.adapter))
+        return int(status)
+
+    def start_unseen(self) -> int:
+        """The same before the machine runs: nobody can see it, so it takes no thread, no time and no trace."""
+        for routine in (initialize(self.adapter), restart(self.adapter)):
+            status = self._run_unseen(routine)
+            if status:
+                return status
+        return 0
+
+    def _run_unseen(self, routine: Routine[Any]) -> int:
+        allocate = self.executor.surroundings.allocate
+        answer: Any = None
+        while True:
+            try:
+                operation = routine.send(answer)
+            except StopIteration as stop:
+                return int(stop.value[0]) if stop.value is not None else 0
+            answer = None
+            match operation:
+                case Allocate(pool=pool):
+                    answer = allocate(pool.name) and allocated(pool)
+                case Initialize(target=target, what=what):
+                    target.is_ready = answer = not what or allocate(what)
+                case Free(pool=pool):
+                    free(pool)
+                case Put(variable=variable, value=value):
+                    variable.value = value
+                case _:
+                    # The event is set and the link is down as they are made.
+                    assert isinstance(operation, Set | IndicateLink)
+
+    def stop(self) -> None:
+        """Pause and halt the miniport on the current thread, which waits for NBLs that are out."""
+        for step in (pause, halt):
+            self.executor.request(step(self.adapter))
 
     # -- sending ----------------------------------------------------------------------------------------------------
 

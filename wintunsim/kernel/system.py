@@ -9,7 +9,6 @@ from typing import Any
 from wintun_model import operations as op
 from wintun_model.adapter import Adapter, Driver, ReceiveNbl, SendChain
 from wintun_model.dispatch import process_exit, remove
-from wintun_model.miniport import halt, initialize, pause, restart
 from wintun_model.revision import DEFAULT_REVISION, REVISIONS
 from wintun_model.status import NtStatus
 from wintunsim.errors import UsageError
@@ -89,15 +88,13 @@ class System:
         self.devices.append(device)
         self.all_devices.append(device)
         self.device_added(device)
-        self._ports[device.adapter] = device.port
         # Nobody can see the miniport before it runs, so its start takes no thread and no time.
-        for operation in (*initialize(device.adapter), *restart(device.adapter)):
-            if isinstance(operation, op.Put):
-                operation.variable.value = operation.value
-            else:
-                # The event is set and the link is down as they are made.
-                assert isinstance(operation, op.Set | op.IndicateLink)
+        device.port.start_unseen()
         return device
+
+    def adapter_taken(self, port: Port) -> None:
+        """A port works with this adapter of the model's from now on."""
+        self._ports[port.adapter] = port
 
     def remove_adapter(self, device: AdapterDevice) -> None:
         """Take an adapter off the machine by surprise: its registration ends, later requests find no adapter.
@@ -108,8 +105,8 @@ class System:
         if device.is_present:
             device.is_present = False
             self.devices.remove(device)
-            for step in (remove, pause, halt):
-                self.executor.request(step(device.adapter))
+            self.executor.request(remove(device.adapter))
+            device.port.stop()
 
     def open_path(self, path: str, process: Process, access: int, share: int) -> tuple[int, FileObject | None]:
         """Open a device by its interface path, compared without case: (NTSTATUS, file object).
@@ -146,7 +143,7 @@ class System:
             for value in process.handles.values():
                 entry = process.handles.get(value)
                 target = entry.target if entry else None
-                if isinstance(target, FileObject) and adapter in (target, target.device.adapter):
+                if isinstance(target, FileObject) and adapter in (target, target.adapter):
                     found.append((process, value))
         return found
 
