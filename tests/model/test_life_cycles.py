@@ -161,13 +161,14 @@ def odd_send_tail(life, tools):
     life.miniport(initialize, restart)
     life.bench.send_ring.tail = 1
     life.register()
-    copying, copied = tools.gate("MarkCompleted")
-    completing, completed = tools.gate("CompleteSend")
-    life.run(send(life.adapter, SendChain.of(Packet(tools.packet(20)))), tools=tools, before=copying)
-    life.run(send(life.adapter, SendChain.of(Packet(tools.packet(20)))), tools=tools, before=completing)
-    for event in (copied, completed):
-        event.signalled = True
-        life.bench.settle()
+    for marks_first in (True, False):
+        copying, copied = tools.gate("MarkCompleted")
+        completing, completed = tools.gate("CompleteSend")
+        life.run(send(life.adapter, SendChain.of(Packet(tools.packet(20)))), tools=tools, before=copying)
+        life.run(send(life.adapter, SendChain.of(Packet(tools.packet(20)))), tools=tools, before=completing)
+        for event in (copied, completed) if marks_first else (completed, copied):
+            event.signalled = True
+            life.bench.settle()
 
 
 def odd_receive_head(life, tools):
