@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from wintun_model.abi import FILE_READ_DATA, FILE_WRITE_DATA
 from wintun_model.adapter import Adapter
@@ -12,38 +12,71 @@ from wintun_model.operations import Routine
 from wintun_model.registration import Registration
 from wintun_model.status import NtStatus
 from wintun_model.trace import Kind
+from wintunsim.kernel.adapter_keys import IF_TYPE_PROP_VIRTUAL, AdapterKeys
 from wintunsim.kernel.ndis import Port
 from wintunsim.kernel.objects import KernelObject
 
 if TYPE_CHECKING:
+    from wintunsim.kernel.device_tree import DeviceNode
     from wintunsim.kernel.process import Process
     from wintunsim.kernel.system import System
 
 INTERFACE_CLASS = uuid.UUID("cac88484-7515-4c03-82e6-71a87abac361")
 """The device interface class of Wintun adapters (spec driver §8)."""
 
-IF_TYPE_PROP_VIRTUAL = 53
+
+def luid_index(number: int) -> int:
+    """The index that distinguishes an adapter's LUID from those of others of its type."""
+    return number + 1
 
 
 class AdapterDevice:
-    """An adapter on the machine. Names and numbers are simulated and depend on the order of creation and the seed."""
+    """An adapter on the machine. Names and numbers are simulated and depend on the order of creation and the seed.
 
-    def __init__(self, system: System, name: str, number: int, guid: uuid.UUID) -> None:
+    `node` is the device node that it belongs to, `keys` what the registry has of it.
+    """
+
+    def __init__(self, system: System, node: DeviceNode, keys: AdapterKeys, number: int, guid: uuid.UUID) -> None:
         self.system = system
-        self.name = name
+        self.node = node
+        self.keys = keys
         self.number = number
         self.guid = guid
         self.port = Port(
             system.executor,
-            Adapter(name, system.driver, is_initialized=False),
+            Adapter(self.name, system.driver, is_initialized=False),
             system.network,
             system.adapter_taken,
         )
-        self.is_present = True
-        self.instance_id = f"ROOT\\NET\\{number:04d}"
+        self.is_present = False
+        """Whether it is started: the machine has an interface of it, which can be opened."""
+        self.is_removal_pending = False
+        """Whether the driver is asked just now if it can be stopped: meanwhile it cannot be opened."""
         self.interface_index = 10 + number
-        self.luid = IF_TYPE_PROP_VIRTUAL << 48 | (number + 1) << 24
+        self.luid = IF_TYPE_PROP_VIRTUAL << 48 | luid_index(number) << 24
         self.files: list[FileObject] = []
+        self.local: dict[Any, Any] = {}
+        """What layers above keep for the adapter while it is started, by their own keys."""
+
+    @property
+    def name(self) -> str:
+        """The name of the connection, which the registry has; the GUID while there is none."""
+        return self.keys.connection.text("Name") or str(self.guid)
+
+    @name.setter
+    def name(self, name: str) -> None:
+        self.keys.connection.set_text("Name", name)
+
+    @property
+    def instance_id(self) -> str:
+        """The device instance id (spec win32 §4)."""
+        return self.node.instance_id
+
+    @property
+    def description(self) -> str:
+        """What Windows shows as the adapter's description: the node's friendly name, else its description."""
+        key = self.node.key
+        return key.text("FriendlyName") or key.text("DeviceDesc") or ""
 
     @property
     def adapter(self) -> Adapter:

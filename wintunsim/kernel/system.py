@@ -8,17 +8,20 @@ from typing import Any
 
 from wintun_model import operations as op
 from wintun_model.adapter import Adapter, Driver, ReceiveNbl, SendChain
-from wintun_model.dispatch import process_exit, remove
+from wintun_model.dispatch import process_exit
 from wintun_model.revision import DEFAULT_REVISION, REVISIONS
 from wintun_model.status import NtStatus
 from wintunsim.errors import UsageError
+from wintunsim.kernel.adapter_keys import NET_CLASS
 from wintunsim.kernel.costs import Costs
+from wintunsim.kernel.device_tree import ENUMERATOR, DeviceTree
 from wintunsim.kernel.devices import AdapterDevice, FileObject
 from wintunsim.kernel.executor import Executor
 from wintunsim.kernel.machine import Machine
 from wintunsim.kernel.ndis import Network, Port
 from wintunsim.kernel.process import Account, Process
 from wintunsim.kernel.registered import RegisteredPages
+from wintunsim.kernel.registry import Registry
 
 GENERIC_READ = 0x80000000
 GENERIC_WRITE = 0x40000000
@@ -32,7 +35,8 @@ SIMULATED = tuple(REVISIONS)
 
 
 class System:
-    """The computer. `driver` is the model's driver, `devices` its adapters in the order of their creation."""
+    """The computer. `driver` is the model's driver, `devices` its adapters that run, in the order of their creation;
+    `tree` has all of them, as device nodes."""
 
     def __init__(
         self,
@@ -55,7 +59,7 @@ class System:
         self.processes: list[Process] = []
         self.devices: list[AdapterDevice] = []
         self.all_devices: list[AdapterDevice] = []
-        """Also those that were removed."""
+        """Also those that are disabled, and those that were removed."""
         self.device_added: Callable[[AdapterDevice], None] = lambda device: None
         self.unheld_pages: list[RegisteredPages] = []
         """Registered pages that may go at any time, because nothing holds them."""
@@ -64,7 +68,8 @@ class System:
         """Which allocations fail: called with "NBL", "memory descriptor", "map", "thread" or, from 0.10 on,
         "partial memory descriptor"."""
         self._ports: dict[Adapter, Port] = {}
-        self._adapters_made = 0
+        self.registry = Registry(self.machine.time)
+        self.tree = DeviceTree(self, self.registry)
 
     # -- processes and adapters -------------------------------------------------------------------------------------
 
@@ -79,18 +84,41 @@ class System:
     def _process_exits(self, process: Process) -> None:
         self.executor.request(process_exit(self.driver, process.process_id))
 
-    def create_adapter(self, name: str, guid: uuid.UUID | None = None) -> AdapterDevice:
+    def create_adapter(self, name: str, guid: uuid.UUID | None = None, description: str = "") -> AdapterDevice:
         """Add an adapter and start it. A GUID that is not given comes from the seed."""
-        if guid is None:
-            guid = uuid.UUID(bytes=self.machine.stream("kernel.adapters").take_bytes(16), version=4)
-        device = AdapterDevice(self, name, self._adapters_made, guid)
-        self._adapters_made += 1
-        self.devices.append(device)
+        tree = self.tree
+        node = tree.create(tree.generate_id(ENUMERATOR), NET_CLASS, "Net", description or tree.package.description)
+        node.key.set_texts("HardwareID", [tree.package.hardware_id])
+        tree.register(node)
+        device = tree.install(node, name=name, guid=guid)
+        # Nobody can see the miniport before it runs, so its start takes no thread and no time.
+        tree.started(node, device.port.start_unseen())
+        return device
+
+    def draw_guid(self) -> uuid.UUID:
+        """A GUID from the seed."""
+        return uuid.UUID(bytes=self.machine.stream("kernel.adapters").take_bytes(16), version=4)
+
+    def next_adapter_number(self) -> int:
+        """How many adapters were made before."""
+        return len(self.all_devices)
+
+    def device_made(self, device: AdapterDevice) -> None:
+        """There is another adapter, which does not run yet."""
         self.all_devices.append(device)
         self.device_added(device)
-        # Nobody can see the miniport before it runs, so its start takes no thread and no time.
-        device.port.start_unseen()
-        return device
+
+    def device_started(self, device: AdapterDevice) -> None:
+        """An adapter runs from now on."""
+        device.is_present = True
+        self.devices.append(device)
+        self.devices.sort(key=lambda item: item.number)
+
+    def device_stopped(self, device: AdapterDevice) -> None:
+        """An adapter is about to stop: nobody finds it any more, and its interface's settings go."""
+        device.is_present = False
+        self.devices.remove(device)
+        device.local.clear()
 
     def adapter_taken(self, port: Port) -> None:
         """A port works with this adapter of the model's from now on."""
@@ -102,11 +130,7 @@ class System:
         The owner's handles are closed before, from 0.14 on (spec driver §9); then the miniport is paused and halted
         (§7, §6.4). Runs on the current thread, which waits for NBLs that are out.
         """
-        if device.is_present:
-            device.is_present = False
-            self.devices.remove(device)
-            self.executor.request(remove(device.adapter))
-            device.port.stop()
+        self.tree.remove_by_surprise(device.node)
 
     def open_path(self, path: str, process: Process, access: int, share: int) -> tuple[int, FileObject | None]:
         """Open a device by its interface path, compared without case: (NTSTATUS, file object).
@@ -114,7 +138,7 @@ class System:
         `access` may hold generic rights. All opens share: `share` is not looked at, as for a device that is no file.
         """
         for device in self.devices:
-            if device.interface_path.lower() == path.lower():
+            if device.interface_path.lower() == path.lower() and not device.is_removal_pending:
                 return int(NtStatus.STATUS_SUCCESS), device.open(process, specific_access(access))
         return int(NtStatus.STATUS_OBJECT_NAME_NOT_FOUND), None
 

@@ -76,7 +76,7 @@ def _add_adapter(layout: _Layout, device: Any, versions: tuple[int, ...], flags:
     data, record = layout.data, layout.reserve(ADAPTER_RECORD_BYTES)
     guid = layout.add(f"{{{str(device.guid).upper()}}}\0".encode())
     suffix = layout.add(b"\0\0")
-    description = layout.add(wide("Wintun Userspace Tunnel\0"))
+    description = layout.add(wide(device.description + "\0"))
     friendly = 0 if flags & _SKIP_FRIENDLY_NAME else layout.add(wide(device.name + "\0"))
     first = previous = 0
     for item in interface.addresses if not flags & _SKIP_UNICAST else ():

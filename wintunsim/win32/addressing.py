@@ -6,7 +6,6 @@ import ipaddress
 import struct
 from dataclasses import dataclass, field
 from typing import Any
-from weakref import WeakKeyDictionary
 
 from wintunsim.win32.context import Context
 
@@ -46,14 +45,11 @@ class Interface:
     addresses: list[UnicastAddress] = field(default_factory=list)
 
 
-_INTERFACES: WeakKeyDictionary[Any, Interface] = WeakKeyDictionary()
-
-
 def interface_of(device: Any) -> Interface:
-    """The IP interface of an adapter."""
-    found = _INTERFACES.get(device)
+    """The IP interface of an adapter that runs; its settings go when the adapter stops."""
+    found: Interface | None = device.local.get(Interface)
     if found is None:
-        found = _INTERFACES[device] = Interface()
+        found = device.local[Interface] = Interface()
     return found
 
 
