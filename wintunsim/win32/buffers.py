@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import ctypes
 import struct
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from wintun_model.errors import ClientFault
 from wintunsim.kernel.probe import AccessViolation, read_bytes, write_bytes
@@ -21,7 +23,10 @@ _MAX_TEXT_BYTES = 0x10000
 
 __all__ = [
     "ANSI",
+    "NARROW",
+    "WIDE",
     "AccessViolation",
+    "Characters",
     "poke_u32",
     "poke_u64",
     "read_ansi",
@@ -72,6 +77,30 @@ def _first_bytes(address: int) -> int:
 def wide(text: str) -> bytes:
     """`text` in UTF-16, without a NUL."""
     return text.encode("utf-16-le", "surrogatepass")
+
+
+@dataclass(frozen=True, slots=True)
+class Characters:
+    """How a function's texts are kept: `unit` bytes a character, and what reads a text with its NUL."""
+
+    unit: int
+    encoding: str
+    read: Callable[[int], str | None]
+
+    def encode(self, text: str) -> bytes:
+        """The bytes of a text, without a NUL."""
+        return text.encode(self.encoding, "replace" if self.unit == 1 else "surrogatepass")
+
+    def convert(self, data: bytes) -> bytes:
+        """UTF-16 text, with whatever NULs are in it, as these characters."""
+        if self.unit == 2:
+            return data
+        return self.encode(data[: len(data) & ~1].decode("utf-16-le", "replace"))
+
+
+WIDE = Characters(2, "utf-16-le", read_wide)
+NARROW = Characters(1, ANSI, read_ansi)
+"""The characters of the W functions, and of the A functions."""
 
 
 def read_u32(address: int) -> int:

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from wintunsim.win32.buffers import read_ansi, read_wide
+from wintunsim.win32.buffers import NARROW, WIDE, Characters
 from wintunsim.win32.types import LPCSTR, LPCWSTR, TEXT, Type
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -52,23 +52,44 @@ def export(library: str, result: Type, *arguments: Type, user_mode: bool = False
 
 def export_text(library: str, result: Type, *arguments: Type, user_mode: bool = False) -> Callable[[F], F]:
     """Define the A and W forms of a function: its `TEXT` arguments come as `str`, or None for null."""
-    places = [index for index, item in enumerate(arguments) if item is TEXT]
 
     def register(function: F) -> F:
-        for suffix, read, kind in (("W", read_wide, LPCWSTR), ("A", read_ansi, LPCSTR)):
-            types = tuple(kind if item is TEXT else item for item in arguments)
-            form = _decoding(function, places, read)
-            _define(Definition(library, function.__name__ + suffix, form, result, types, not user_mode))
+        for form in (WIDE, NARROW):
+            _define_form(library, function, result, arguments, form, user_mode=user_mode, passed=())
         return function
 
     return register
 
 
-def _decoding(function: Callable[..., Any], places: list[int], read: Callable[[int], str | None]) -> Callable[..., Any]:
-    def call(context: Any, *arguments: Any) -> Any:
-        decoded = list(arguments)
-        for place in places:
-            decoded[place] = read(arguments[place])
-        return function(context, *decoded)
+def export_forms(library: str, result: Type, *arguments: Type, user_mode: bool = False) -> Callable[[F], F]:
+    """As `export_text`, for functions that write texts too: they get their form, WIDE or NARROW, after the context."""
 
-    return call
+    def register(function: F) -> F:
+        for form in (WIDE, NARROW):
+            _define_form(library, function, result, arguments, form, user_mode=user_mode, passed=(form,))
+        return function
+
+    return register
+
+
+def _define_form(
+    library: str,
+    function: Callable[..., Any],
+    result: Type,
+    arguments: tuple[Type, ...],
+    form: Characters,
+    *,
+    user_mode: bool,
+    passed: tuple[Characters, ...],
+) -> None:
+    kind, suffix = (LPCWSTR, "W") if form is WIDE else (LPCSTR, "A")
+    types = tuple(kind if item is TEXT else item for item in arguments)
+    places = [index for index, item in enumerate(arguments) if item is TEXT]
+
+    def call(context: Any, *values: Any) -> Any:
+        decoded = list(values)
+        for place in places:
+            decoded[place] = form.read(values[place])
+        return function(context, *passed, *decoded)
+
+    _define(Definition(library, function.__name__ + suffix, call, result, types, not user_mode))

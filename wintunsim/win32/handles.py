@@ -8,6 +8,7 @@ from wintun_model.status import Win32Error
 from wintunsim.kernel.handles import HANDLE_FLAG_INHERIT, HANDLE_FLAG_PROTECT_FROM_CLOSE, SYNCHRONIZE, Handle
 from wintunsim.kernel.machine import Thread
 from wintunsim.kernel.objects import EventObject, Mutex, ProcessObject, Section, Semaphore, ThreadObject, Timer
+from wintunsim.kernel.registry import KeyObject
 from wintunsim.win32.buffers import write_u32, write_u64
 from wintunsim.win32.context import Context
 from wintunsim.win32.exports import export
@@ -25,6 +26,7 @@ _GENERIC_MAPPINGS: dict[type, tuple[int, int, int, int]] = {
     Mutex: (0x20001, 0x20000, 0x120000, 0x1F0001),
     Semaphore: (0x20001, 0x20002, 0x120000, 0x1F0003),
     Timer: (0x20001, 0x20002, 0x120000, 0x1F0003),
+    KeyObject: (0x20019, 0x20006, 0x20019, 0xF003F),
     Section: (0x20005, 0x20002, 0x20008, 0xF001F),
     ProcessObject: (0x20410, 0x20BEA, 0x121001, PROCESS_ALL_ACCESS),
     ThreadObject: (0x20048, 0x20437, 0x121800, THREAD_ALL_ACCESS),

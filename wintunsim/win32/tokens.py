@@ -45,6 +45,11 @@ def security_identifier(authority: int, parts: tuple[int, ...]) -> bytes:
     return struct.pack("<BB", 1, len(parts)) + authority.to_bytes(6, "big") + struct.pack(f"<{len(parts)}I", *parts)
 
 
+def user_sid_text(account: Account) -> str:
+    """The SID of an account's user in words: S-1-5-…"""
+    return "-".join(["S-1-5", *map(str, _USERS[account])])
+
+
 @export("advapi32", BOOL, HANDLE, DWORD, POINTER)
 def OpenProcessToken(context: Context, handle: int, access: int, token: int) -> int:
     """The token of a process."""
