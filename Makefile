@@ -11,6 +11,8 @@ help:
 	@echo 'make test       lint, then the quick tests'
 	@echo 'make test-slow  the slow tests only'
 	@echo 'make test-all   lint, then all tests'
+	@echo 'make coverage   the tests of the model, and how much of it they run'
+	@echo 'make coverage-doc  write docs/coverage.md: the specification, its code and its tests'
 	@echo 'make lint       ruff and mypy'
 	@echo 'make format     let ruff format the sources'
 	@echo 'make demo       run the examples against the simulated driver'
@@ -58,6 +60,13 @@ test-slow: .venv/stamp
 test-all: lint
 	$(PYTEST) $(ARGS)
 
+coverage: .venv/stamp
+	$(BIN)/python -m coverage run -m pytest tests/model $(ARGS)
+	$(BIN)/python -m coverage report
+
+coverage-doc: .venv/stamp
+	$(BIN)/python tests/traceability/coverage_report.py
+
 demo: .venv/stamp
 	PATH="$$PWD/$(BIN):$$PATH" sh examples/demo.sh
 
@@ -68,4 +77,4 @@ clean:
 	rm -rf .venv build dist demo-out .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help lint format test test-slow test-all demo bench clean
+.PHONY: help lint format test test-slow test-all coverage coverage-doc demo bench clean
