@@ -20,6 +20,12 @@ traffic (SPEC of --traffic, repeatable):
   udp:rate=PPS,size=BYTES[,count=N][,from=ADDR][,to=ADDR]
   ping:count=N[,interval=DUR][,size=BYTES][,from=ADDR][,to=ADDR]
   none
+returns (SPEC of --returns):
+  inside (the default), kept, or late:delay=DUR[,jitter=DUR][,processors=N][,batch=N][,order=fifo|lifo|random];
+  each with [,header=BYTES] pushed in front of each packet and [,status=NUMBER]
+faults (SPEC of --fault, repeatable): WHAT:WHICH
+  WHAT: nbl, partial-memory-descriptor, packet-data, memory-descriptor, map, thread, adapter-context, nbl-pool
+  WHICH: all, or of the attempts, counted from 1: 3 or 5-9 or 7- or every=100, separated by commas
 durations: 250us, 1.5ms, 10s, 2m
 
 exit code: the client's; 2 for a mistake in what was asked for; 3 when nothing can ever happen again and a client
@@ -76,6 +82,10 @@ def _parser(command: str = "") -> argparse.ArgumentParser:
         default=True,
         help="whether a host answers echo requests and UDP port 7 (default: it does)",
     )
+    run.add_argument(
+        "--returns", metavar="SPEC", default="inside", help="when the system gives received packets back; see below"
+    )
+    run.add_argument("--fault", metavar="SPEC", action="append", default=[], help="what fails in the kernel; see below")
     run.add_argument("--until", metavar="DURATION", help="virtual time at which the client gets Ctrl+C")
     run.add_argument("--adapter", metavar="NAME", default="Wintun", help="the adapter that is there ('' for none)")
     run.add_argument(

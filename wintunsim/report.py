@@ -66,7 +66,9 @@ class Report:
     traffic: list[dict[str, Any]]
     commands: list[dict[str, Any]] = field(default_factory=list)
     stuck: list[str] = field(default_factory=list)
-    """The client threads that wait for what can never happen; empty when all is well."""
+    """The client threads (and scripts) that wait for what can never happen; empty when all is well."""
+    faults: list[dict[str, Any]] = field(default_factory=list)
+    """What a fault plan made fail: what, attempts, failed, first_failed (its number), first_failed_ns."""
 
     @property
     def exit_code(self) -> int:
@@ -91,6 +93,7 @@ class Report:
             "traffic": self.traffic,
             "commands": self.commands,
             "stuck": self.stuck,
+            "faults": self.faults,
             "clients": self.clients,
             "adapters": self.adapters,
         }
@@ -115,6 +118,7 @@ class Report:
         for row in self.traffic:
             lines.append(f"  traffic  {row['description']}")
             lines += _echo_lines(row)
+        lines += [f"  fault    {_fault_text(row)}" for row in self.faults]
         lines.append(f"  digest   {self.digest}")
         return "\n".join(lines) + "\n"
 
@@ -124,6 +128,14 @@ def _exit_text(code: int | None) -> str:
     if code is None:
         return "did not end"
     return f"exit code {code}" if code < 0x80000000 else f"exit code 0x{code:08X}"
+
+
+def _fault_text(row: dict[str, Any]) -> str:
+    """What a fault plan came to."""
+    if not row["failed"]:
+        return f"{row['what']}: never failed, in {row['attempts']:,} attempts"
+    first = f"the first was number {row['first_failed']:,}, at {format_duration(row['first_failed_ns'])}"
+    return f"{row['what']}: {row['failed']:,} of {row['attempts']:,} attempts failed; {first}"
 
 
 def _adapter_lines(adapter: dict[str, Any]) -> list[str]:

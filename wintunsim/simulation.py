@@ -16,9 +16,11 @@ from wintunsim.clients import ClientProcess
 from wintunsim.errors import UsageError
 from wintunsim.kernel.costs import Costs
 from wintunsim.kernel.devices import AdapterDevice
+from wintunsim.kernel.faults import FaultInjector, FaultPlan
 from wintunsim.kernel.machine import FOREVER, Thread
 from wintunsim.kernel.process import Account, Process
 from wintunsim.kernel.system import System
+from wintunsim.ndis import Ndis
 from wintunsim.network.host import AnsweringHost
 from wintunsim.network.options import parse_duration, parse_traffic
 from wintunsim.network.traffic import TrafficSource
@@ -39,8 +41,8 @@ class Simulation:
     """One simulated computer, from power-on to the end of its clients. Two simulations do not disturb each other.
 
     `seed` decides everything that is random; `driver` is a revision of the driver (`wintun_model.revision.REVISIONS`);
-    `costs` says what things cost in virtual time; `engine` is "direct" or "step", with the same results.
-    UsageError for a revision that is not known.
+    `costs` says what things cost in virtual time; `engine` is "direct" or "step", with the same results; `faults` says
+    which allocations fail. UsageError for a revision that is not known.
     """
 
     def __init__(
@@ -51,12 +53,19 @@ class Simulation:
         costs: Costs | None = None,
         digest_payload: bool = False,
         engine: str = "direct",
+        faults: FaultPlan | None = None,
     ) -> None:
         self.system = System(seed=seed, revision=driver, costs=costs, engine=engine)
         self.machine = self.system.machine
+        self._faults = FaultInjector(self.machine, faults or FaultPlan())
+        self.system.fails = self._faults.fails
+        self.system.device_added = self._device_added
         self.attachment = Attachment(self.machine)
         self.system.network = self.attachment
         self.clients: list[ClientProcess] = []
+        self.scripts: list[Thread] = []
+        """The threads of scripts, see `ndis`."""
+        self._ndis: dict[AdapterDevice, Ndis] = {}
         self._digest_payload = digest_payload
         self._payloads: dict[bytes, int] = {}
         self._files: list[JsonLines | CaptureWriter] = []
@@ -80,6 +89,19 @@ class Simulation:
         self.attachment.add([source for source in sources if source is not None])
         self.attachment.answer_with(AnsweringHost() if answer is True else answer or None)
         return self.attachment
+
+    def ndis(self, adapter: AdapterDevice | str) -> Ndis:
+        """The operating system's side of an adapter (as `add_adapter` gave it, or its name), for scripts.
+
+        UsageError for a name that no adapter has.
+        """
+        devices = [device for device in self.system.all_devices if adapter in (device, device.name)]
+        if not devices:
+            names = ", ".join(repr(device.name) for device in self.system.all_devices) or "none"
+            raise UsageError(f"there is no adapter {adapter!r}: the adapters are {names}")
+        if devices[0] not in self._ndis:
+            self._ndis[devices[0]] = Ndis(self, devices[0])
+        return self._ndis[devices[0]]
 
     def spawn(
         self,
@@ -162,16 +184,13 @@ class Simulation:
         if until_ns is not None and until_ns < 0:
             raise UsageError(f"until={until_ns} is before the start: give a time of at least 0 ns")
         machine = self.machine
-        for device in self.system.devices:
-            self._watch_payloads(device)
-        self.system.device_added = self._watch_payloads
         try:
-            machine.run(FOREVER if until_ns is None else until_ns)
+            is_over = not machine.run(FOREVER if until_ns is None else until_ns)
             if until_ns is not None and self._live():
                 self._end_at(max(until_ns, machine.latest))
             elif self._was_interrupted and self._live():
                 self._end_at(machine.latest)
-            return self._report()
+            return self._report(is_over)
         finally:
             for file in self._files:
                 file.close()
@@ -200,9 +219,20 @@ class Simulation:
         if not self._live():
             self.machine.stop()
 
-    def _watch_payloads(self, device: AdapterDevice) -> None:
+    def run_script(self, script: Callable[[], object]) -> None:
+        """What the thread of a script does: the run is over when the last one has ended and there are no clients."""
+        try:
+            script()
+        finally:
+            live = [thread for thread in self.scripts if not thread.ended.signalled]
+            if not self.clients and len(live) <= 1:
+                self.machine.stop()
+
+    def _device_added(self, device: AdapterDevice) -> None:
         if self._digest_payload:
             device.port.payload_seen = self._payload_seen
+        if self._faults.is_planned("packet data"):
+            device.port.data_fails = partial(self._faults.fails, "packet data")
 
     def _payload_seen(self, payload: bytes) -> None:
         if payload not in self._payloads:
@@ -211,7 +241,7 @@ class Simulation:
 
     # -- the outcome ------------------------------------------------------------------------------------------------
 
-    def _report(self) -> Report:
+    def _report(self, is_over: bool) -> Report:
         machine, system = self.machine, self.system
         return Report(
             digest=machine.trace.digest(),
@@ -243,15 +273,31 @@ class Simulation:
                 for client in self.clients
                 for command in client.commands
             ],
-            stuck=self._stuck(),
+            stuck=self._stuck(is_over),
+            faults=self._faults.report(),
         )
 
-    def _stuck(self) -> list[str]:
+    def _stuck(self, is_over: bool) -> list[str]:
+        """Who waits for ever, in words: client threads; scripts, when there are no clients; and then also the driver's.
+
+        Scripts, which stop with the clients, wait for ever only when nothing can happen any more (`is_over`).
+        """
         lines = []
         for client in self._live():
             for thread in client.process.threads:
                 if not thread.ended.signalled:
                     lines.append(_describe_wait(client, thread))
+        if is_over and (self._live() or not self.clients):
+            lines += [_describe_block(thread) for thread in self.scripts if not thread.ended.signalled]
+        if lines:
+            empty = [device.adapter.receive_empty for device in self.system.all_devices]
+            lines += [
+                _describe_block(thread)
+                for thread in self.machine.threads
+                if thread.process is None
+                and thread not in self.scripts
+                and (thread.waiting_for or any(item in empty for item in thread.wait_objects))
+            ]
         return lines
 
 
@@ -262,13 +308,21 @@ def _describe_object(item: Any) -> str:
     return f"the end of {name}" if is_end else name
 
 
-def _describe_wait(client: ClientProcess, thread: Thread) -> str:
-    """One sentence: which thread waits for what since when, and where in the client."""
+def _describe_target(thread: Thread) -> str:
     if thread.wait_objects:
         word = " and " if thread.wait_all else " or "
-        target = word.join(map(_describe_object, thread.wait_objects))
-    else:
-        target = thread.waiting_for or "nothing that is known"
+        return word.join(map(_describe_object, thread.wait_objects))
+    return thread.waiting_for or "nothing that is known"
+
+
+def _describe_block(thread: Thread) -> str:
+    """One sentence on a thread of the kernel."""
+    return f"{thread.name} waits for {_describe_target(thread)} since {format_duration(thread.waiting_since_ns)}"
+
+
+def _describe_wait(client: ClientProcess, thread: Thread) -> str:
+    """One sentence: which thread waits for what since when, and where in the client."""
+    target = _describe_target(thread)
     identity = f"thread {thread.thread_id}"
     threading = client.importer.modules.get("threading")
     python_thread = getattr(threading, "_active", {}).get(thread.thread_id)

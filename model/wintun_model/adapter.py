@@ -79,6 +79,11 @@ class SendChain(Entry):
                     required += stored_bytes(size)
         return required & 0xFFFFFFFF
 
+    @property
+    def statuses(self) -> list[int]:
+        """The status of each NBL, in order."""
+        return [nbl.status for nbl in self.nbls]
+
     def packets(self) -> list[Packet]:
         """All packets of the chain, in order."""
         return [packet for nbl in self.nbls for packet in nbl.packets]

@@ -123,7 +123,7 @@ def test_ping():
         ("capture:", "names no file"),
         ("capture:no-such.pcap", "no-such.pcap cannot be read: No such file"),
         ("capture:no-such.pcap\0", "cannot be read"),
-        (f"capture:{MIXED},lop=2", "capture traffic has no option 'lop': it knows local, loop, speed"),
+        (f"capture:{MIXED},lop=2", "there is no option 'lop' of capture traffic: it is one of local, loop, speed"),
         (f"capture:{MIXED},loop=0", "loop of capture traffic is 0: give a number from 1"),
         (f"capture:{MIXED},loop", "'loop' of capture traffic has no value: write loop=VALUE"),
         (f"capture:{MIXED},loop=2,loop=3", "'loop' of capture traffic is given twice"),

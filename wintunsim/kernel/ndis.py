@@ -11,16 +11,16 @@ from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 from wintun_model.adapter import Adapter, Packet, ReceiveNbl, Ring, SendChain, SendNbl
-from wintun_model.effects import allocated, free
-from wintun_model.miniport import halt, initialize, pause, restart
-from wintun_model.operations import Allocate, Free, IndicateLink, Initialize, Pages, Put, Routine, Set
+from wintun_model.operations import Event, Pages, Routine
 from wintun_model.receive import return_nbls
 from wintun_model.send import send
 from wintun_model.status import NdisStatus
 from wintun_model.trace import Kind
 from wintunsim.kernel.executor import Executor
 from wintunsim.kernel.machine import Thread
+from wintunsim.kernel.miniport import Miniport
 from wintunsim.kernel.monitor import ReceiveMonitor, RingCounts, SendMonitor
+from wintunsim.kernel.returns import Returner
 
 SEND_PRIORITY = 16
 CHAIN_PACKETS = 16
@@ -58,9 +58,25 @@ class Port:
     ) -> None:
         self.executor = executor
         self.machine = executor.machine
+        self.miniport = Miniport(self)
         self._record = self.machine.trace.record
         self.adapter_taken = adapter_taken
         """Told when the port has an adapter of the model's, also of each new one after a halt."""
+        self.links: list[tuple[int, bool]] = []
+        """When the link went up or down, in virtual ns."""
+        self.link_events = {
+            is_up: Event(f"{adapter.name} link {word}", manual_reset=True, signalled=not is_up)
+            for is_up, word in ((True, "up"), (False, "down"))
+        }
+        """What to wait for until the link is up, or down."""
+        self.returner: Returner | None = None
+        """What returns NBLs otherwise than inside their indication; None for nothing but that."""
+        self.on_receive: Callable[[ReceiveNbl, bytes], None] | None = None
+        """Called inside each indication, before the NBL is returned; may send."""
+        self.on_complete: Callable[[SendChain], None] | None = None
+        """Called inside each completion; may send."""
+        self.data_fails: Callable[[], bool] | None = None
+        """Whether the data of the next packet cannot be mapped; None for never."""
         self.network = network
         self.connected = False
         self.send = RingCounts()
@@ -77,9 +93,10 @@ class Port:
         self._next: tuple[int, int, int, bytes] | None = None
         self._is_idle = False
         self._sender: Thread | None = None
-        self._take_adapter(adapter)
+        self.take_adapter(adapter)
 
-    def _take_adapter(self, adapter: Adapter) -> None:
+    def take_adapter(self, adapter: Adapter) -> None:
+        """Work with this adapter of the model's from now on."""
         self.adapter = adapter
         adapter.send_ring.observer = self._send_ring_set
         adapter.receive_ring.observer = self._receive_ring_set
@@ -88,52 +105,18 @@ class Port:
     # -- the miniport's life (spec driver §6.4, §7) -----------------------------------------------------------------
 
     def start(self) -> int:
-        """Initialize and restart the miniport on the current thread. Answers an NDIS_STATUS: 0, or why it failed.
-
-        A miniport that was halted gets a new context, with counters at 0, as Windows starts a device anew.
-        """
-        request = self.executor.request
-        if not self.adapter.context.outstanding and not self.adapter.is_attached.value:
-            self._take_adapter(Adapter(self.adapter.name, self.adapter.driver, is_initialized=False))
-        status, _ = request(initialize(self.adapter))
-        if not status:
-            request(restart(self.adapter))
-        return int(status)
+        """Initialize and restart the miniport on the current thread. Answers an NDIS_STATUS: 0, or why it failed."""
+        return self.miniport.initialize() or self.miniport.restart()
 
     def start_unseen(self) -> int:
-        """The same before the machine runs: nobody can see it, so it takes no thread, no time and no trace."""
-        for routine in (initialize(self.adapter), restart(self.adapter)):
-            status = self._run_unseen(routine)
-            if status:
-                return status
-        return 0
-
-    def _run_unseen(self, routine: Routine[Any]) -> int:
-        allocate = self.executor.surroundings.allocate
-        answer: Any = None
-        while True:
-            try:
-                operation = routine.send(answer)
-            except StopIteration as stop:
-                return int(stop.value[0]) if stop.value is not None else 0
-            answer = None
-            match operation:
-                case Allocate(pool=pool):
-                    answer = allocate(pool.name) and allocated(pool)
-                case Initialize(target=target, what=what):
-                    target.is_ready = answer = not what or allocate(what)
-                case Free(pool=pool):
-                    free(pool)
-                case Put(variable=variable, value=value):
-                    variable.value = value
-                case _:
-                    # The event is set and the link is down as they are made.
-                    assert isinstance(operation, Set | IndicateLink)
+        """The same before the machine runs, without a trace."""
+        return self.miniport.start_unseen()
 
     def stop(self) -> None:
         """Pause and halt the miniport on the current thread, which waits for NBLs that are out."""
-        for step in (pause, halt):
-            self.executor.request(step(self.adapter))
+        if self.miniport.state == "Running":
+            self.miniport.pause()
+        self.miniport.halt()
 
     # -- sending ----------------------------------------------------------------------------------------------------
 
@@ -184,6 +167,8 @@ class Port:
             now = machine.now
             for packet in chain:
                 record((now, thread_number, _SEND, packet.source, packet.number, packet.size_bytes))
+                if self.data_fails is not None and self.data_fails():
+                    packet.data = None
             check_memory()
             call(send, adapter, SendChain(tuple([SendNbl((packet,)) for packet in chain])))
             machine.trace.checkpoint()
@@ -223,10 +208,12 @@ class Port:
                         self.payload_seen(packet.data)
                 if network is not None and network.is_watching:
                     network.packet_sent(self, packet, status)
+        if self.on_complete is not None:
+            self.on_complete(chain)
         return None
 
     def indicate_receive(self, nbl: ReceiveNbl) -> Routine[None] | None:
-        """A packet comes up; it is taken, and returned inside the indication."""
+        """A packet comes up; it is taken, and returned inside the indication unless there is a returner."""
         machine = self.machine
         data = nbl.peek()
         thread = machine.current
@@ -240,6 +227,11 @@ class Port:
         network = self.network
         if network is not None and network.is_watching:
             network.packet_received(self, data)
+        if self.on_receive is not None:
+            self.on_receive(nbl, data)
+        if self.returner is not None:
+            self.returner.take(nbl)
+            return None
         record((machine.now, thread_number, _RETURN, self.trace_number, nbl.number, nbl.status))
         self.executor.call(return_nbls, self.adapter, (nbl,))
         if not nbl.number & 63:
@@ -257,6 +249,10 @@ class Port:
         machine.trace.record(
             (machine.time(), thread.number if thread else 0, int(Kind.LINK), self.trace_number, int(connected), 0)
         )
+        self.links.append((machine.time(), connected))
+        for is_up, event in self.link_events.items():
+            event.signalled = is_up is connected
+        machine.signalled(self.link_events[connected])
         if self.network is not None:
             self.network.link_changed(self, connected)
         return None

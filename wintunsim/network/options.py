@@ -8,6 +8,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from wintunsim.errors import UsageError
+from wintunsim.kernel.return_policy import ReturnPolicy
 from wintunsim.network.traffic import (
     COUNT_MAX,
     RATE_MAX_PPS,
@@ -30,6 +31,7 @@ _UNITS_NS = {
     "h": 3600 * 10**9,
 }
 DURATION_MAX_NS = 2**63 - 1
+_STATUS = re.compile(r"0[xX][0-9A-Fa-f]{1,8}|[0-9]{1,10}", re.ASCII)
 _NUMBER = re.compile(r"[0-9]{1,30}(\.[0-9]{1,30})?", re.ASCII)
 _DURATION = re.compile(rf"({_NUMBER.pattern})\s*([^\W\d_]*)")
 _SPEED_LEAST, _SPEED_MOST = Fraction(1, 10**6), Fraction(10**6)
@@ -134,23 +136,60 @@ def _ping(text: str, index: int) -> TrafficSource:
     )
 
 
+def parse_returns(text: str) -> ReturnPolicy:
+    """The policy that `--returns` describes: what the stack does with indicated packets.
+
+    `inside`, `kept` or `late:delay=DURATION[,jitter=DURATION][,processors=N][,batch=N][,order=fifo|lifo|random]`, each
+    with `[,header=BYTES][,status=NUMBER]` after a colon. UsageError for any mistake.
+    """
+    kind, _, rest = text.partition(":")
+    common = ("header", "status")
+    known = {"inside": common, "kept": common, "late": ("delay", "jitter", "processors", "batch", "order", *common)}
+    if kind not in known:
+        raise UsageError(f"the returns {text!r} are of an unknown kind: write inside, kept or late:delay=DURATION")
+    values = _options(kind, _split(rest), known[kind], what="returns")
+    delay = None
+    if kind == "late":
+        if "delay" not in values:
+            raise UsageError("late returns need the option 'delay': write late:delay=DURATION")
+        delay = parse_duration(values["delay"][0])
+    status = values["status"][0] if "status" in values else "0"
+    if _STATUS.fullmatch(status) is None:
+        raise UsageError(f"the status of {kind} returns is {status!r}: give a number such as 0xC0000001")
+    return ReturnPolicy(
+        delay_ns=delay,
+        jitter_ns=parse_duration(values["jitter"][0]) if "jitter" in values else 0,
+        processors=_integer(kind, values, "processors", None, 1, what="returns"),
+        batch=_integer(kind, values, "batch", None, 1, what="returns"),
+        order=values["order"][0] if "order" in values else "fifo",
+        keeps=kind == "kept",
+        header_bytes=_integer(kind, values, "header", None, 0, what="returns"),
+        status=int(status, 0),
+    )
+
+
 def _split(text: str) -> list[str]:
     return text.split(",") if text else []
 
 
 def _options(
-    kind: str, options: Sequence[str], known: Sequence[str], repeatable: Sequence[str] = ()
+    kind: str,
+    options: Sequence[str],
+    known: Sequence[str],
+    repeatable: Sequence[str] = (),
+    *,
+    what: str = "traffic",
 ) -> dict[str, list[str]]:
     values: dict[str, list[str]] = {}
     for option in options:
         key, equals, value = option.partition("=")
         key, value = key.strip(), value.strip()
         if key not in known:
-            raise UsageError(f"{kind} traffic has no option {key!r}: it knows {', '.join(known)}")
+            raise UsageError(f"there is no option {key!r} of {kind} {what}: it is one of {', '.join(known)}")
         if not equals or not value:
-            raise UsageError(f"the option {key!r} of {kind} traffic has no value: write {key}=VALUE")
+            raise UsageError(f"the option {key!r} of {kind} {what} has no value: write {key}=VALUE")
         if key in values and key not in repeatable:
-            raise UsageError(f"the option {key!r} of {kind} traffic is given twice: give it once")
+            raise UsageError(f"the option {key!r} of {kind} {what} is given twice: give it once")
         values.setdefault(key, []).append(value)
     return values
 
@@ -165,18 +204,20 @@ def _integer(
     key: str,
     bounds: tuple[int, int] | None,
     default: int | None = None,
+    *,
+    what: str = "traffic",
 ) -> int:
     """The option's whole number; `bounds` None where the source checks it, because they depend on the addresses."""
     if key not in values:
         if default is None:
-            raise UsageError(f"{kind} traffic needs the option {key!r}: write {key}=NUMBER")
+            raise UsageError(f"{kind} {what} needs the option {key!r}: write {key}=NUMBER")
         return default
     text = values[key][0]
     if re.fullmatch(r"-?[0-9]{1,30}", text) is None:
-        raise UsageError(f"the {key} of {kind} traffic is {text!r}: give a whole number")
+        raise UsageError(f"the {key} of {kind} {what} is {text!r}: give a whole number")
     number = int(text)
     if bounds is not None and not bounds[0] <= number <= bounds[1]:
-        raise UsageError(f"the {key} of {kind} traffic is {number}: give a number from {bounds[0]} to {bounds[1]}")
+        raise UsageError(f"the {key} of {kind} {what} is {number}: give a number from {bounds[0]} to {bounds[1]}")
     return number
 
 
