@@ -47,8 +47,8 @@ def load(folder: Path = FOLDER) -> list[Entry]:
         for fields in data["statement"]:
             if unknown := sorted(set(fields) - _FIELDS):
                 raise ValueError(f"{page}.toml: {fields.get('unit')} has unknown fields: {', '.join(unknown)}")
-            values: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
-            entries.append(Entry(**values))
+            lists: dict[str, Any] = {name: tuple(value) for name, value in fields.items() if isinstance(value, list)}
+            entries.append(Entry(**{**fields, **lists}))
     return entries
 
 
