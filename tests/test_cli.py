@@ -248,3 +248,30 @@ def test_nothing_is_left_of_a_run_that_could_not_begin(tmp_path):
     files = ("--trace", tmp_path / "t", "--capture", tmp_path / "c", "--report", tmp_path / "r", "--log-calls", "-")
     assert wintunsim("run", *files, tmp_path / "not-there.py").returncode == 2
     assert list(tmp_path.iterdir()) == []
+
+
+# -- faults and returns -----------------------------------------------------------------------------------------------
+
+
+def test_a_fault_and_late_returns_are_in_the_report():
+    options = ("--fault", "nbl:2", "--returns", "late:delay=1ms", "--traffic", "ping:count=3", "--report", "-")
+    process = wintunsim("run", *options, "--until", "5s", RING_CLIENT, 3)
+    report = json.loads(process.stdout[process.stdout.index("{") :])
+    assert (report["adapter"]["in_unicast_packets"], report["adapter"]["in_discards"]) == (2, 1)
+    assert report["rings"]["receive"]["latency_ns"]["max"] >= 1_000_000
+    assert [(fault["what"], fault["failed"]) for fault in report["faults"]] == [("NBL", 1)]
+    assert "fault    NBL: 1 of 3 attempts failed" in process.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--fault", "disk:1"), "the fault 'disk:1' names nothing that can fail"),
+        (("--returns", "later"), "the returns 'later' are of an unknown kind"),
+    ],
+)
+def test_faults_and_returns_that_make_no_sense(options, message):
+    process = wintunsim("run", *options, RING_CLIENT)
+    assert process.returncode == 2
+    assert process.stderr.startswith(f"wintunsim: {message}")
+    assert process.stderr.count("\n") == 1

@@ -97,21 +97,19 @@ def _child(options: argparse.Namespace, writer: int, *, is_check: bool) -> None:
 def _simulate(options: argparse.Namespace, *, is_check: bool) -> tuple[int, str | None]:
     from wintun_model.errors import ClientFault, DriverFault
     from wintunsim.kernel.faults import FaultPlan
-    from wintunsim.kernel.return_policy import ReturnPolicy
-    from wintunsim.kernel.returns import Returner
-    from wintunsim.network.options import parse_returns
     from wintunsim.simulation import Simulation
     from wintunsim.trace.whole_file import WholeFile
 
     faulthandler.enable()
-    faults, returns = FaultPlan.parse(*options.fault), parse_returns(options.returns)
     simulation = Simulation(
-        seed=options.seed, driver=options.driver, digest_payload=options.digest_payload, faults=faults
+        seed=options.seed,
+        driver=options.driver,
+        digest_payload=options.digest_payload,
+        faults=FaultPlan.parse(*options.fault),
+        returns=options.returns,
     )
     if options.adapter:
-        device = simulation.add_adapter(options.adapter)
-        if returns != ReturnPolicy():
-            device.port.returner = Returner(device.port, returns)
+        simulation.add_adapter(options.adapter)
     simulation.network(*options.traffic, answer=options.answer)
     with contextlib.ExitStack() as stack:
         stack.callback(simulation.discard_files)

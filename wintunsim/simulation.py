@@ -19,10 +19,12 @@ from wintunsim.kernel.devices import AdapterDevice
 from wintunsim.kernel.faults import FaultInjector, FaultPlan
 from wintunsim.kernel.machine import FOREVER, Thread
 from wintunsim.kernel.process import Account, Process
+from wintunsim.kernel.return_policy import ReturnPolicy
+from wintunsim.kernel.returns import Returner
 from wintunsim.kernel.system import System
 from wintunsim.ndis import Ndis
 from wintunsim.network.host import AnsweringHost
-from wintunsim.network.options import parse_duration, parse_traffic
+from wintunsim.network.options import parse_duration, parse_returns, parse_traffic
 from wintunsim.network.traffic import TrafficSource
 from wintunsim.report import Report, format_duration, ring_report
 from wintunsim.trace.jsonl import JsonLines
@@ -42,7 +44,8 @@ class Simulation:
 
     `seed` decides everything that is random; `driver` is a revision of the driver (`wintun_model.revision.REVISIONS`);
     `costs` says what things cost in virtual time; `engine` is "direct" or "step", with the same results; `faults` says
-    which allocations fail. UsageError for a revision that is not known.
+    which allocations fail, `returns` what the system does with packets that it is given, as a policy or in the command
+    line's words. UsageError for a revision that is not known, and for words that make no sense.
     """
 
     def __init__(
@@ -54,7 +57,9 @@ class Simulation:
         digest_payload: bool = False,
         engine: str = "direct",
         faults: FaultPlan | None = None,
+        returns: ReturnPolicy | str | None = None,
     ) -> None:
+        self._returns = parse_returns(returns) if isinstance(returns, str) else returns
         self.system = System(seed=seed, revision=driver, costs=costs, engine=engine)
         self.machine = self.system.machine
         self._faults = FaultInjector(self.machine, faults or FaultPlan())
@@ -231,6 +236,8 @@ class Simulation:
     def _device_added(self, device: AdapterDevice) -> None:
         if self._digest_payload:
             device.port.payload_seen = self._payload_seen
+        if self._returns is not None and self._returns != ReturnPolicy():
+            device.port.returner = Returner(device.port, self._returns)
         if self._faults.is_planned("packet data"):
             device.port.data_fails = partial(self._faults.fails, "packet data")
 
