@@ -13,6 +13,7 @@ help:
 	@echo 'make test-all   lint, then all tests'
 	@echo 'make coverage   the tests of the model, and how much of it they run'
 	@echo 'make coverage-doc  write docs/coverage.md: the specification, its code and its tests'
+	@echo 'make life-cycles  write docs/life-cycles.md: the diagrams of the model'
 	@echo 'make lint       ruff and mypy'
 	@echo 'make format     let ruff format the sources'
 	@echo 'make demo       run the examples against the simulated driver'
@@ -64,6 +65,9 @@ coverage: .venv/stamp
 	$(BIN)/python -m coverage run -m pytest tests/model $(ARGS)
 	$(BIN)/python -m coverage report
 
+life-cycles: .venv/stamp
+	$(BIN)/python tests/documents/life_cycles.py
+
 coverage-doc: .venv/stamp
 	$(BIN)/python tests/traceability/coverage_report.py
 
@@ -77,4 +81,4 @@ clean:
 	rm -rf .venv build dist demo-out .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help lint format test test-slow test-all coverage coverage-doc demo bench clean
+.PHONY: help lint format test test-slow test-all coverage coverage-doc life-cycles demo bench clean
