@@ -9,9 +9,9 @@ PAGE = Path(__file__).resolve().parents[2] / "docs" / "life-cycles.md"
 _HEAD = """\
 # Life cycles
 
-What the driver's miniport, a registration, its reader thread and the packets on their way go through. The diagrams and
-tables are drawn from [the model's own tables](../model/wintun_model/life_cycles.py) by `make life-cycles`; a test drives
-the routines through every step and fails for one that is not here. The sections are those of the
+What the driver's miniport, a registration, its reader thread and the packets on their way go through. The diagrams
+and tables are drawn from [the model's own tables](../model/wintun_model/life_cycles.py) by `make life-cycles`; a test
+drives the routines through every step and fails for one that is not here. The sections are those of the
 [specification](spec/driver.md).
 """
 
@@ -50,4 +50,3 @@ def _section(cycle: LifeCycle) -> str:
 
 if __name__ == "__main__":
     PAGE.write_text(page(), encoding="utf-8")
-    print(f"wrote {PAGE.name}")
