@@ -31,7 +31,7 @@ class Face:
         assert loaded is not None
         export = loaded.resolve(name)
         assert export is not None, f"{library}.{name} is missing"
-        definition = DEFINITIONS[library][name]
+        definition = loaded.functions[name]
         prototype = ctypes.CFUNCTYPE(definition.result.ctype, *(item.ctype for item in definition.arguments))
         converted = [_convert(argument) for argument in arguments]
         result = prototype(export.address)(*converted)
@@ -42,7 +42,7 @@ class Face:
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         for library, functions in DEFINITIONS.items():
-            if name in functions:
+            if name in functions or (library == "wintun" and name.startswith("Wintun")):
                 return lambda *arguments: self.call(library, name, *arguments)
         raise AttributeError(name)
 

@@ -25,7 +25,7 @@ from wintunsim.kernel.adapter_keys import (
     write_adapter_keys,
 )
 from wintunsim.kernel.devices import AdapterDevice, luid_index
-from wintunsim.kernel.registry import Key, Registry
+from wintunsim.kernel.registry import ADMINISTRATORS, Key, Registry
 
 if TYPE_CHECKING:
     from wintunsim.kernel.system import System
@@ -89,6 +89,7 @@ class DeviceNode:
 
     @is_disabled.setter
     def is_disabled(self, value: bool) -> None:
+        """Note it in the registry, which decides at the next start."""
         flags = self.key.number("ConfigFlags") & ~CONFIGFLAG_DISABLED
         self.key.set_number("ConfigFlags", flags | (CONFIGFLAG_DISABLED if value else 0))
 
@@ -120,7 +121,7 @@ class DeviceTree:
         self.package = package_of(system.driver.revision)
         self.is_package_in_store = True
         """Whether the driver can be installed on a device; an installer has put it there before the run."""
-        self._nodes_made = 0
+        self.nodes_made = 0
         self._is_acting = False
         self._idle = Event("plug and play is idle", manual_reset=True, signalled=True)
         class_key(registry)
@@ -141,9 +142,9 @@ class DeviceTree:
 
     def create(self, instance_id: str, setup_class: uuid.UUID, class_name: str, description: str) -> DeviceNode:
         """Make a node that is not registered yet."""
-        self._nodes_made += 1
+        self.nodes_made += 1
         key = self.registry.control_set.create(f"Enum\\{instance_id}")
-        node = DeviceNode(1 + self._nodes_made, instance_id, key)
+        node = DeviceNode(1 + self.nodes_made, instance_id, key)
         key.set_text("ClassGUID", f"{{{setup_class}}}")
         key.set_text("Class", class_name)
         if description:
@@ -155,7 +156,7 @@ class DeviceTree:
     def register(self, node: DeviceNode) -> None:
         """Make a node known to plug and play."""
         node.is_registered = True
-        node.key.create("Device Parameters")
+        node.key.create("Device Parameters").writers = ADMINISTRATORS
 
     def forget(self, node: DeviceNode) -> None:
         """Take a node out of the tree, with all that the registry has of it."""
@@ -214,6 +215,16 @@ class DeviceTree:
         node.device = AdapterDevice(system, node, keys, number, guid)
         system.device_made(node.device)
         return node.device
+
+    def install_driver(self, node: DeviceNode) -> bool:
+        """Put the driver on a node and start it; one that has it is restarted. False when handles are open then."""
+        with self._acting():
+            if node.device is None:
+                self.install(node)
+            elif not self._stop(node):
+                return False
+            self._start(node)
+            return True
 
     def started(self, node: DeviceNode, status: int) -> None:
         """The start of a node's device came to `status`: 0, or why it failed."""
@@ -302,6 +313,7 @@ class DeviceTree:
         if device.files:
             node.needs_restart = True
             return False
+        node.needs_restart = False
         self.system.device_stopped(device)
         device.port.stop()
         return True

@@ -23,6 +23,10 @@ from wintunsim.win32 import (
     runtime,
     sections,
     session,
+    setup_drivers,
+    setup_install,
+    setup_properties,
+    setup_sets,
     shell,
     system_info,
     threads,
@@ -31,6 +35,7 @@ from wintunsim.win32 import (
     tokens,
     waits,
     wintun,
+    wintun_pools,
 )
 
 HOST_FUNCTIONS = {"msvcrt": runtime.HOST_FUNCTIONS}
@@ -58,6 +63,10 @@ __all__ = [
     "runtime",
     "sections",
     "session",
+    "setup_drivers",
+    "setup_install",
+    "setup_properties",
+    "setup_sets",
     "shell",
     "system_info",
     "threads",
@@ -66,4 +75,5 @@ __all__ = [
     "tokens",
     "waits",
     "wintun",
+    "wintun_pools",
 ]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import uuid
-from typing import Any
 
+from wintunsim.kernel.device_tree import DeviceNode
 from wintunsim.kernel.devices import INTERFACE_CLASS
-from wintunsim.win32.buffers import ANSI, read_ansi, read_bytes, read_wide, wide, write_bytes, write_u32
+from wintunsim.win32.buffers import ANSI, Characters, read_ansi, read_bytes, read_wide, wide, write_bytes, write_u32
 from wintunsim.win32.context import Context
-from wintunsim.win32.exports import export, export_text
+from wintunsim.win32.device_sets import tree_of
+from wintunsim.win32.exports import export, export_forms, export_text
+from wintunsim.win32.shell import is_administrator
 from wintunsim.win32.types import CONFIG_RESULT, DWORD, POINTER, TEXT
 
 CR_SUCCESS = 0
@@ -16,23 +18,23 @@ CR_INVALID_POINTER = 3
 CR_INVALID_FLAG = 4
 CR_INVALID_DEVNODE = 5
 CR_NO_SUCH_DEVINST = 0xD
+CR_REMOVE_VETOED = 0x17
 CR_BUFFER_SMALL = 0x1A
 CR_INVALID_DEVICE_ID = 0x1E
+CR_ACCESS_DENIED = 0x33
 
 _ALL_FLAGS = 1
-_DN_STARTED = 0x00000008
-_DN_DRIVER_LOADED = 0x00000002
+_ALL_DEVICES = 1
 _ID_MOST = 200
+_ROOT = 1
 
 
-def _find(context: Context, device_id: str) -> tuple[int, Any]:
-    """(CONFIGRET, device) for a device instance id."""
+def _find(context: Context, device_id: str) -> tuple[int, DeviceNode | None]:
+    """(CONFIGRET, device node) for a device instance id."""
     if len(device_id) > _ID_MOST or device_id.count("\\") != 2 or not all(device_id.split("\\")):
         return CR_INVALID_DEVICE_ID, None
-    for device in context.system.devices:
-        if device.instance_id.lower() == device_id.lower():
-            return CR_SUCCESS, device
-    return CR_NO_SUCH_DEVINST, None
+    node = tree_of(context).find(device_id)
+    return (CR_SUCCESS, node) if node is not None and node.is_registered else (CR_NO_SUCH_DEVINST, None)
 
 
 def _paths(context: Context, interface_class: int, device_id: str | None, flags: int) -> tuple[int, list[str]]:
@@ -41,15 +43,16 @@ def _paths(context: Context, interface_class: int, device_id: str | None, flags:
         return CR_INVALID_POINTER, []
     if flags & ~_ALL_FLAGS:
         return CR_INVALID_FLAG, []
-    devices = list(context.system.devices)
+    nodes = tree_of(context).nodes
     if device_id:
-        result, device = _find(context, device_id)
-        if result:
+        result, node = _find(context, device_id)
+        if node is None:
             return result, []
-        devices = [device]
+        nodes = [node]
     if uuid.UUID(bytes_le=read_bytes(interface_class, 16)) != INTERFACE_CLASS:
         return CR_SUCCESS, []
-    return CR_SUCCESS, [device.interface_path for device in devices]
+    devices = [node.device for node in nodes if node.device is not None]
+    return CR_SUCCESS, [device.interface_path for device in devices if device.is_present or flags & _ALL_DEVICES]
 
 
 @export_text("cfgmgr32", CONFIG_RESULT, POINTER, POINTER, TEXT, DWORD)
@@ -100,33 +103,77 @@ def CM_Locate_DevNode(context: Context, node: int, device_id: str | None, flags:
     """The device node of a device instance id: its number, counted from 1 (the root, for no id)."""
     if not node:
         return CR_INVALID_POINTER
-    result, device = _find(context, device_id) if device_id else (CR_SUCCESS, None)
-    if not result:
-        write_u32(node, 1 if device is None else 2 + device.number)
+    if not device_id:
+        write_u32(node, _ROOT)
+        return CR_SUCCESS
+    result, found = _find(context, device_id)
+    if found is not None:
+        write_u32(node, found.number)
     return result
 
 
-def _device_of(context: Context, node: int) -> Any:
-    return next((device for device in context.system.devices if device.number + 2 == node), None)
+def _node_of(context: Context, number: int) -> tuple[int, DeviceNode | None]:
+    """(CONFIGRET, device node) of a number: one that is gone, or not registered yet, is told from one never given."""
+    tree = tree_of(context)
+    node = next((node for node in tree.nodes if node.number == number and node.is_registered), None)
+    if node is not None:
+        return CR_SUCCESS, node
+    return (CR_NO_SUCH_DEVINST if _ROOT < number <= _ROOT + tree.nodes_made else CR_INVALID_DEVNODE), None
 
 
 @export("cfgmgr32", CONFIG_RESULT, POINTER, POINTER, DWORD, DWORD)
-def CM_Get_DevNode_Status(context: Context, status: int, problem: int, node: int, flags: int) -> int:
-    """Present devices are started and have no problem."""
-    if _device_of(context, node) is None:
-        return CR_INVALID_DEVNODE
-    write_u32(status, _DN_STARTED | _DN_DRIVER_LOADED)
-    write_u32(problem, 0)
+def CM_Get_DevNode_Status(context: Context, status: int, problem: int, number: int, flags: int) -> int:
+    """The status bits of a device node (DN_…), and why it does not run (CM_PROB_…; 0 when it does)."""
+    if not status or not problem:
+        return CR_INVALID_POINTER
+    result, node = _node_of(context, number)
+    if node is not None:
+        write_u32(status, node.status)
+        write_u32(problem, node.problem)
+    return result
+
+
+@export("cfgmgr32", CONFIG_RESULT, POINTER, DWORD, DWORD)
+def CM_Get_Device_ID_Size(context: Context, length: int, number: int, flags: int) -> int:
+    """The characters of a device instance id, without its NUL."""
+    if not length:
+        return CR_INVALID_POINTER
+    result, node = _node_of(context, number)
+    if node is not None:
+        write_u32(length, len(node.instance_id))
+    return result
+
+
+@export_forms("cfgmgr32", CONFIG_RESULT, DWORD, POINTER, DWORD, DWORD)
+def CM_Get_Device_ID(context: Context, form: Characters, number: int, buffer: int, length: int, flags: int) -> int:
+    """The device instance id of a device node; `length` in characters. Its NUL is written where it fits."""
+    result, node = _node_of(context, number)
+    if node is None:
+        return result
+    if len(node.instance_id) > length:
+        return CR_BUFFER_SMALL
+    write_bytes(buffer, form.encode((node.instance_id + "\0")[:length]))
     return CR_SUCCESS
 
 
-@export("cfgmgr32", CONFIG_RESULT, DWORD, POINTER, DWORD, DWORD)
-def CM_Get_Device_IDW(context: Context, node: int, buffer: int, length: int, flags: int) -> int:
-    """The device instance id of a device node; `length` in characters."""
-    device = _device_of(context, node)
-    if device is None:
-        return CR_INVALID_DEVNODE
-    if len(device.instance_id) > length:
-        return CR_BUFFER_SMALL
-    write_bytes(buffer, wide((device.instance_id + "\0")[:length]))
+@export("cfgmgr32", CONFIG_RESULT, DWORD, DWORD)
+def CM_Disable_DevNode(context: Context, number: int, flags: int) -> int:
+    """Disable a device: CR_REMOVE_VETOED while handles to it are open (spec driver §7.1)."""
+    result, node = _node_of(context, number)
+    if node is None:
+        return result
+    if not is_administrator(context):
+        return CR_ACCESS_DENIED
+    return CR_SUCCESS if tree_of(context).disable(node) else CR_REMOVE_VETOED
+
+
+@export("cfgmgr32", CONFIG_RESULT, DWORD, DWORD)
+def CM_Enable_DevNode(context: Context, number: int, flags: int) -> int:
+    """Enable a device and start it; its status tells what came of that."""
+    result, node = _node_of(context, number)
+    if node is None:
+        return result
+    if not is_administrator(context):
+        return CR_ACCESS_DENIED
+    tree_of(context).enable(node)
     return CR_SUCCESS

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Mapping
 from typing import Any
 
 from wintunsim.kernel.process import Process
 from wintunsim.win32 import catalogue
 from wintunsim.win32.context import Context
 from wintunsim.win32.errors import message_of
-from wintunsim.win32.exports import DEFINITIONS
+from wintunsim.win32.exports import DEFINITIONS, Definition
 from wintunsim.win32.thunks import OnCall, Pending, make_thunk
+from wintunsim.win32.wintun_pools import wintun_functions
 
 _FIRST_MODULE = 0x7FF8_0000_0000
 _MODULE_BYTES = 0x0020_0000
@@ -20,7 +22,7 @@ ALIASES = {"kernelbase": "kernel32", "ucrtbase": "msvcrt"}
 
 _KNOWN_ON_WINDOWS = (
     "crypt32", "dbghelp", "dnsapi", "fwpuclnt", "gdi32", "newdev", "ole32", "oleaut32", "psapi", "rpcrt4",
-    "secur32", "setupapi", "shlwapi", "user32", "version", "ws2_32", "wtsapi32",
+    "secur32", "shlwapi", "user32", "version", "ws2_32", "wtsapi32",
 )  # fmt: skip
 
 
@@ -47,7 +49,8 @@ class Library:
         self.name = name
         self.handle = handle
         self._loader = loader
-        self._functions = DEFINITIONS.get(key, {})
+        self.functions = _functions_of(key, loader)
+        """What is simulated of it, by name; functions that are the host's own are not among them."""
         self._host_functions = catalogue.HOST_FUNCTIONS.get(key, {})
         self._exports: dict[str, Export] = {}
 
@@ -67,7 +70,7 @@ class Library:
 
     def _make(self, name: str) -> Export | None:
         loader = self._loader
-        definition = self._functions.get(name)
+        definition = self.functions.get(name)
         if definition is not None:
             thunk = make_thunk(definition, loader.context, loader.pending, loader.on_call)
         elif name in self._host_functions:
@@ -75,6 +78,13 @@ class Library:
         else:
             return None
         return Export(name, ctypes.cast(thunk, ctypes.c_void_p).value or 0, thunk, loader.pending)
+
+
+def _functions_of(key: str, loader: Loader) -> Mapping[str, Definition]:
+    if key == "wintun":
+        return wintun_functions(loader.context.system.driver.revision.name)
+    # setupapi passes cfgmgr32's functions on.
+    return {**DEFINITIONS["cfgmgr32"], **DEFINITIONS[key]} if key == "setupapi" else DEFINITIONS[key]
 
 
 class Loader:

@@ -1,4 +1,4 @@
-"""wintun.dll 0.14: sessions, over the same rings and control code as any client (spec win32 §6).
+"""wintun.dll: sessions, over the same rings and control code as any client (spec win32 §6).
 
 The session layer's routines (`wintun_model.session`) run on the calling thread. What is here is the library's frame:
 the allocation, the events, the device, the registration; and pointers instead of offsets.
@@ -14,6 +14,7 @@ from wintun_model.ring import ring_bytes_of
 from wintun_model.session import (
     DEFAULT_LIBRARY_REVISION,
     LIBRARY_REVISIONS,
+    LibraryRevision,
     SessionRing,
     allocate_send_packet,
     receive_packet,
@@ -56,12 +57,22 @@ class Session:
 
 
 class Sessions:
-    """The sessions of a process by handle. `revision` is that of the session layer."""
+    """The sessions of a process by handle."""
 
     def __init__(self) -> None:
         self.by_handle: dict[int, Session] = {}
         self.made = 0
-        self.revision = LIBRARY_REVISIONS[DEFAULT_LIBRARY_REVISION]
+
+
+_LAYERS = {
+    **dict.fromkeys(("0.10", "0.11", "0.12", "0.13"), "0.9.2"),
+    **{name: name for name in ("0.9", "0.9.1", "2026-02")},
+}
+
+
+def layer_of(driver: str) -> LibraryRevision:
+    """The session layer that belongs to a revision of the driver; those before there was one have that of 0.14."""
+    return LIBRARY_REVISIONS[_LAYERS.get(driver, DEFAULT_LIBRARY_REVISION)]
 
 
 def _session(context: Context, handle: int, function: str) -> Session:
@@ -116,8 +127,8 @@ def _start(context: Context, session: Session, device: Any, capacity: int) -> in
     session.send_base = session.receive_base + ring_bytes
     entry = context.handles.get(session.events[1])
     assert entry is not None
-    revision = context.state(Sessions).revision
-    session.layer = Layer(receiving, sending, entry.target, revision=revision)
+    layer = layer_of(context.system.driver.revision.name)
+    session.layer = Layer(receiving, sending, entry.target, revision=layer)
     return 0
 
 

@@ -27,7 +27,7 @@ MAJOR, MINOR, BUILD = 10, 0, 22631
 PROCESSORS = 8
 _AMD64 = 9
 _PLATFORM_NT = 2
-_COMPUTER_NAME = "WINTUNSIM"
+COMPUTER_NAME = "WINTUNSIM"
 _VERSION_BYTES_W = 276
 _VERSION_EX_BYTES_W = 284
 
@@ -86,11 +86,11 @@ def RtlGetVersion(context: Context, information: int) -> int:
 @export("kernel32", BOOL, POINTER, POINTER, user_mode=True)
 def GetComputerNameW(context: Context, buffer: int, size: int) -> int:
     """The machine's name."""
-    length = len(_COMPUTER_NAME)
+    length = len(COMPUTER_NAME)
     if read_u32(size) <= length:
         write_u32(size, length + 1)
         return context.fail(Win32Error.ERROR_BUFFER_OVERFLOW, FALSE)
-    write_bytes(buffer, wide(_COMPUTER_NAME) + bytes(2))
+    write_bytes(buffer, wide(COMPUTER_NAME) + bytes(2))
     write_u32(size, length)
     return TRUE
 

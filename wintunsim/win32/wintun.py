@@ -1,4 +1,4 @@
-"""wintun.dll 0.14: adapters (spec win32 §6). The sessions are in `session`."""
+"""wintun.dll 0.14: adapters (spec win32 §6). The sessions are in `session`, the form of 0.9 in `wintun_pools`."""
 
 from __future__ import annotations
 
@@ -26,6 +26,10 @@ LOG_INFO, LOG_WARNING, LOG_ERROR = 0, 1, 2
 _FIRST_ADAPTER = 0x0000_01A0_0000_0100
 _ADAPTER_STEP = 0x100
 _LOGGER = ctypes.CFUNCTYPE(None, ctypes.c_uint32, ctypes.c_uint64, ctypes.c_void_p)
+_LOGGER_WITHOUT_TIME = ctypes.CFUNCTYPE(None, ctypes.c_uint32, ctypes.c_void_p)
+
+POOL_REVISIONS = ("0.9", "0.9.1", "0.10", "0.11", "0.12", "0.13")
+"""The drivers whose wintun.dll has pools of adapters (`wintun_pools`)."""
 
 
 @dataclass(slots=True)
@@ -57,7 +61,11 @@ def log(context: Context, level: int, text: str, error: int = 0) -> None:
     thread = context.thread
     last_error = thread.last_error
     buffer = ctypes.create_string_buffer(wide(text) + bytes(2))
-    _LOGGER(logger)(level, filetime(context.machine.now), ctypes.addressof(buffer))
+    address = ctypes.addressof(buffer)
+    if context.system.driver.revision.name in POOL_REVISIONS:
+        _LOGGER_WITHOUT_TIME(logger)(level, address)
+    else:
+        _LOGGER(logger)(level, filetime(context.machine.now), address)
     raised = context.loader.take_exception()
     if raised is not None:
         raise raised
@@ -73,7 +81,8 @@ def adapter_of(context: Context, handle: int, function: str) -> WintunAdapter:
     return found
 
 
-def _hold(context: Context, device: Any, is_created: bool) -> int:
+def hold(context: Context, device: Any, is_created: bool) -> int:
+    """A handle to an adapter; `is_created`: the adapter goes with it."""
     library = context.state(Library)
     handle = _FIRST_ADAPTER + library.made * _ADAPTER_STEP
     library.made += 1
@@ -91,23 +100,46 @@ def _process_ends(context: Context, process: Process) -> None:
             context.system.remove_adapter(adapter.device)
 
 
-def _find(context: Context, name: str) -> Any:
-    return next((device for device in context.system.devices if device.name.lower() == name.lower()), None)
+def find_adapter(context: Context, name: str) -> Any:
+    """The adapter of that name, compared without case, also one that is disabled; None for none."""
+    devices = [node.device for node in context.system.tree.nodes if node.device is not None]
+    return next((device for device in devices if device.name.lower() == name.lower()), None)
 
 
-def _free_name(context: Context, name: str) -> str:
+def free_name(context: Context, name: str) -> str:
     """The name itself, or the first of "name 1", "name 2"… that no adapter has: what the library settles for."""
     number, free = 0, name
-    while _find(context, free) is not None:
+    while find_adapter(context, free) is not None:
         number += 1
         free = f"{name} {number}"
     return free
 
 
+def create_device(context: Context, name: str, guid: uuid.UUID | None, description: str) -> Any:
+    """Create an adapter, with a number after its name when that is taken. None after setting the last error.
+
+    183 when the GUID is taken, 31 when the driver does not start.
+    """
+    tree = context.system.tree
+    if any(node.device is not None and node.device.guid == guid for node in tree.nodes):
+        log(context, LOG_ERROR, "Failed to create adapter", Win32Error.ERROR_ALREADY_EXISTS)
+        return context.fail(Win32Error.ERROR_ALREADY_EXISTS, None)
+    log(context, LOG_INFO, "Creating adapter")
+    tree.is_package_in_store = True
+    device = context.system.create_adapter(free_name(context, name), guid, description)
+    if not device.is_present:
+        tree.forget(device.node)
+        log(context, LOG_ERROR, "Failed to start adapter", Win32Error.ERROR_GEN_FAILURE)
+        return context.fail(Win32Error.ERROR_GEN_FAILURE, None)
+    if device.name != name:
+        log(context, LOG_WARNING, f"Adapter name {name} is taken, using {device.name}")
+    return device
+
+
 @export("wintun", HANDLE, LPCWSTR, LPCWSTR, POINTER)
 def WintunCreateAdapter(context: Context, name_address: int, type_address: int, guid_address: int) -> int:
     """Create an adapter. Errors: 5 without administrator rights, 87 without names, 111 for a name that is too long,
-    183 when the GUID is taken. When the name is taken, the new adapter gets a number after it."""
+    183 when the GUID is taken, 31 when the driver does not start. A name that is taken gets a number after it."""
     name, tunnel_type = read_wide(name_address), read_wide(type_address)
     guid = uuid.UUID(bytes_le=read_bytes(guid_address, 16)) if guid_address else None
     error = 0
@@ -117,16 +149,11 @@ def WintunCreateAdapter(context: Context, name_address: int, type_address: int, 
         error = Win32Error.ERROR_INVALID_PARAMETER
     elif len(name) > NAME_MOST or len(tunnel_type) > NAME_MOST:
         error = Win32Error.ERROR_BUFFER_OVERFLOW
-    elif guid is not None and any(device.guid == guid for device in context.system.devices):
-        error = Win32Error.ERROR_ALREADY_EXISTS
     if error or name is None:
         log(context, LOG_ERROR, "Failed to create adapter", error)
         return context.fail(error, 0)
-    log(context, LOG_INFO, "Creating adapter")
-    device = context.system.create_adapter(_free_name(context, name), guid)
-    if device.name != name:
-        log(context, LOG_WARNING, f"Adapter name {name} is taken, using {device.name}")
-    return _hold(context, device, True)
+    device = create_device(context, name, guid, f"{tunnel_type} Tunnel")
+    return 0 if device is None else hold(context, device, True)
 
 
 @export("wintun", HANDLE, LPCWSTR)
@@ -138,11 +165,11 @@ def WintunOpenAdapter(context: Context, name_address: int) -> int:
     if not is_administrator(context):
         log(context, LOG_ERROR, "Failed to open adapter", Win32Error.ERROR_ACCESS_DENIED)
         return context.fail(Win32Error.ERROR_ACCESS_DENIED, 0)
-    device = _find(context, name) if len(name) <= NAME_MOST else None
+    device = find_adapter(context, name) if len(name) <= NAME_MOST else None
     if device is None:
         log(context, LOG_ERROR, f"Failed to find matching adapter name {name}", Win32Error.ERROR_NOT_FOUND)
         return context.fail(Win32Error.ERROR_NOT_FOUND, 0)
-    return _hold(context, device, False)
+    return hold(context, device, False)
 
 
 @export("wintun", VOID, HANDLE)
@@ -161,9 +188,11 @@ def WintunDeleteDriver(context: Context) -> int:
     """Remove the driver from the system: refused with 5 without administrator rights, 170 while there are adapters."""
     if not is_administrator(context):
         return context.fail(Win32Error.ERROR_ACCESS_DENIED, FALSE)
-    if context.system.devices:
+    tree = context.system.tree
+    if any(node.device is not None for node in tree.nodes):
         log(context, LOG_ERROR, "Failed to delete driver", Win32Error.ERROR_BUSY)
         return context.fail(Win32Error.ERROR_BUSY, FALSE)
+    tree.is_package_in_store = False
     return TRUE
 
 
@@ -184,5 +213,5 @@ def WintunGetRunningDriverVersion(context: Context) -> int:
 
 @export("wintun", VOID, POINTER, user_mode=True)
 def WintunSetLogger(context: Context, callback: int) -> None:
-    """Set the function that is called with (level, FILETIME, text); null: none."""
+    """Set the function that is called with (level, FILETIME, text), before 0.14 without the time; null: none."""
     context.state(Library).logger = callback
