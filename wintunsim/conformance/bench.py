@@ -19,7 +19,7 @@ from wintun_model.miniport import restart
 from wintun_model.receive import push_header, return_nbls
 from wintun_model.registration import Registration
 from wintun_model.revision import Revision
-from wintunsim.conformance.notation import ring_memory, words_of
+from wintunsim.conformance.notation import ring_memory
 
 SEND_HANDLE, RECEIVE_HANDLE = 0x44, 0x48
 ALL_RIGHTS = EVENT_MODIFY_STATE | SYNCHRONIZE
@@ -101,9 +101,9 @@ class Rings:
             RingDescription(len(self.receive), RECEIVE_ADDRESS, RECEIVE_HANDLE),
         ).to_bytes()
 
-    def words(self) -> dict[str, dict[str, int]]:
-        """The words of both rings as they are now."""
-        return {"send": words_of(self.send), "receive": words_of(self.receive)}
+    def is_locked(self) -> bool:
+        """Whether pages of a ring are locked down."""
+        return is_viewed(self.send) or is_viewed(self.receive)
 
 
 class Bench:
@@ -168,6 +168,16 @@ class Bench:
     def statistics(self) -> dict[str, int]:
         """The counters that are not 0."""
         return {name: count for name, count in self.adapter.statistics.as_dict().items() if count}
+
+
+def is_viewed(block: bytearray) -> bool:
+    """Whether somebody has a view of a block of memory: then it cannot be resized."""
+    try:
+        block.append(0)
+        del block[-1]
+    except BufferError:
+        return True
+    return False
 
 
 def outside_ring(act: Callable[[], dict[str, Any]]) -> dict[str, Any]:

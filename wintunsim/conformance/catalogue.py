@@ -8,7 +8,18 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from wintun_model.errors import ModelError
-from wintunsim.conformance import vectors_abi, vectors_receive, vectors_registration, vectors_ring, vectors_send
+from wintun_model.revision import REVISIONS
+from wintunsim.conformance import (
+    vectors_abi,
+    vectors_installer,
+    vectors_lifecycle,
+    vectors_oids,
+    vectors_receive,
+    vectors_registration,
+    vectors_ring,
+    vectors_send,
+    vectors_session,
+)
 from wintunsim.conformance.encoding import json_text
 from wintunsim.conformance.notes import note_of
 from wintunsim.conformance.records import FORMAT, Vector
@@ -54,7 +65,7 @@ class Group:
             "generator": {"program": PROGRAM, "version": program_version()},
             "revisions": list(self.revisions),
             "count": len(vectors),
-            "notes": {flag: note_of(flag) for flag in flags},
+            "notes": {flag: note_of(flag, of_driver=set(self.revisions) <= set(REVISIONS)) for flag in flags},
             "vectors": [_vector_fields(vector, bool(self.revisions)) for vector in vectors],
         }
 
@@ -88,6 +99,10 @@ _MODULES = {
     "registration": vectors_registration,
     "send": vectors_send,
     "receive": vectors_receive,
+    "lifecycle": vectors_lifecycle,
+    "oids": vectors_oids,
+    "session": vectors_session,
+    "installer": vectors_installer,
 }
 
 GROUPS: dict[str, Group] = {

@@ -37,11 +37,10 @@ _NOTES = {
 }
 
 
-def note_of(flag: str) -> str:
-    """What a flag means. KeyError for one that nobody explained."""
+def note_of(flag: str, *, of_driver: bool = True) -> str:
+    """What a flag means; what is new in a driver's revision is told too. KeyError for one that nobody explained."""
     kind, _, name = flag.partition(":")
     if kind != "revision":
         return _NOTES[flag]
-    revision = REVISIONS.get(name)
-    changes = f" {' '.join(revision.changes)}" if revision else ""
+    changes = f" {' '.join(REVISIONS[name].changes)}" if of_driver else ""
     return f"The revisions differ here; this is what comes out in {name} and the others of `revisions`.{changes}"

@@ -15,7 +15,7 @@ from wintun_model.revision import REVISIONS as DRIVER_REVISIONS
 from wintun_model.revision import Revision
 from wintun_model.status import NdisStatus, NtStatus, is_success, win32_error
 from wintunsim.conformance import registration_cases
-from wintunsim.conformance.bench import ACCOUNTS, INTEGRITY, Bench, Rings
+from wintunsim.conformance.bench import ACCOUNTS, INTEGRITY, Bench, Rings, is_viewed
 from wintunsim.conformance.notation import ring
 from wintunsim.conformance.records import Vector, across_drivers
 from wintunsim.conformance.schema import Kind, flag, list_of, maybe, number, one_of, record, text
@@ -129,14 +129,7 @@ class _Space:
 
     def locked(self) -> list[int]:
         """Blocks that somebody still views: they cannot be resized."""
-        found = []
-        for address, block in self.blocks.items():
-            try:
-                block.append(0)
-                del block[-1]
-            except BufferError:
-                found.append(address)
-        return found
+        return [address for address, block in self.blocks.items() if is_viewed(block)]
 
 
 def _caller(described: Mapping[str, Any]) -> _Space:

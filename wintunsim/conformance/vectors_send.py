@@ -12,6 +12,7 @@ from wintun_model.revision import Revision
 from wintun_model.ring import stored_bytes
 from wintun_model.send import send
 from wintun_model.status import NdisStatus
+from wintunsim.conformance import vectors_stale_link
 from wintunsim.conformance.bench import Bench, Rings, outside_ring
 from wintunsim.conformance.notation import bytes_of, changes, packet, ring, ring_sha256, words_of
 from wintunsim.conformance.records import Case, Flags, Vector, across_drivers
@@ -57,6 +58,7 @@ KINDS = {
             record({"fault": text()}),
         ),
     ),
+    "stale-link": vectors_stale_link.KIND,
 }
 
 CAPACITY = 0x20000
@@ -74,6 +76,7 @@ def vectors() -> Iterator[Vector]:
     yield from _failing_packets()
     yield from _unaligned()
     yield from _words()
+    yield from vectors_stale_link.vectors()
 
 
 def _nbl(*packets: Any, status: int = 0) -> dict[str, Any]:
