@@ -51,7 +51,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _parser(command: str = "") -> argparse.ArgumentParser:
-    """The parser; the options of `installer` are in it only when that is the command."""
+    """The parser; the options of `installer` and `vectors` are in it only when that is the command."""
     parser = _Parser(
         prog="wintunsim",
         allow_abbrev=False,
@@ -112,6 +112,11 @@ def _parser(command: str = "") -> argparse.ArgumentParser:
         add_arguments(installer)
     revisions = commands.add_parser("revisions", help="tell how the revisions of the driver differ", allow_abbrev=False)
     revisions.add_argument("--format", choices=("table", "json"), default="table", help="(default: table)")
+    vectors = commands.add_parser("vectors", help="write or check golden test vectors", allow_abbrev=False)
+    if command == "vectors":
+        from wintunsim.cli_vectors import add_arguments as add_vectors_arguments
+
+        add_vectors_arguments(vectors)
     return parser
 
 
@@ -139,6 +144,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from wintunsim.cli_revisions import revisions
 
             return revisions(options.format)
+        if options.command == "vectors":
+            from wintunsim.cli_vectors import vectors
+
+            return vectors(options)
         if options.seed is None:
             text = os.environ.get("WINTUNSIM_SEED", "0")
             try:
