@@ -141,7 +141,7 @@ class Port:
             self.machine.make_ready(self._sender, self.machine.time())
 
     def _send_all(self) -> None:
-        machine, executor, adapter = self.machine, self.executor, self.adapter
+        machine, executor = self.machine, self.executor
         call, check_memory = executor.call, executor.surroundings.check_memory
         record = machine.trace.record
         assert machine.current is not None
@@ -170,7 +170,7 @@ class Port:
                 if self.data_fails is not None and self.data_fails():
                     packet.data = None
             check_memory()
-            call(send, adapter, SendChain(tuple([SendNbl((packet,)) for packet in chain])))
+            call(send, self.adapter, SendChain(tuple([SendNbl((packet,)) for packet in chain])))
             machine.trace.checkpoint()
 
     def _take_due(self, now: int) -> list[Packet]:
