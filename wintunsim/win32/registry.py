@@ -27,7 +27,7 @@ _READING = KEY_QUERY_VALUE | KEY_ENUMERATE_SUB_KEYS | KEY_NOTIFY
 _CHANGING = KEY_SET_VALUE | KEY_CREATE_SUB_KEY | DELETE | 0xC0020
 
 ERROR_BADKEY = 1010
-ERROR_KEYDELETED = 1018
+ERROR_KEY_DELETED = 1018
 ERROR_BAD_PATHNAME = 161
 
 _CREATED_NEW, _OPENED_EXISTING = 1, 2
@@ -77,7 +77,7 @@ def key_of(context: Context, handle: int, access: int) -> tuple[int, Key | None]
     if entry is None or not isinstance(entry.target, KeyObject):
         return int(Win32Error.ERROR_INVALID_HANDLE), None
     if entry.target.key.is_deleted:
-        return ERROR_KEYDELETED, None
+        return ERROR_KEY_DELETED, None
     if access & ~entry.access:
         return int(Win32Error.ERROR_ACCESS_DENIED), None
     return 0, entry.target.key
