@@ -6,12 +6,18 @@ import pytest
 
 from wintun_model import operations as op
 from wintun_model.abi import TUN_IOCTL_REGISTER_RINGS, Limits
+from wintun_model.adapter import Driver, Packet
 from wintun_model.dispatch import device_control
 from wintun_model.errors import ClientFault, ModelError
 from wintun_model.immediate import ImmediateExecutor, RecordingNdis
 from wintun_model.life_cycles import LIFE_CYCLES, MINIPORT, READER, Watcher
+from wintun_model.receive import return_nbls
+from wintun_model.revision import REVISIONS
 from wintun_model.send import send
 from wintun_model.session import SessionRing
+from wintun_model.status import NtStatus
+
+STOPPED = 0xFFFFFFFF
 
 
 class Memory:
@@ -103,3 +109,128 @@ def test_what_a_reader_does_for_others_is_no_step_of_its_life(tools):
     assert bench.executor.run(watcher.watch(bench.adapter, request)) == (0, 0)
     assert bench.send_ring.pop_all() == [tools.packet(24)]
     assert all(step in cycle.steps for cycle in LIFE_CYCLES for name, step in watcher.seen if name == cycle.name)
+
+
+# -- send -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_chain_knows_where_its_first_packet_starts(registered, tools):
+    chains = [tools.chain_of(tools.packet(20)), tools.chain_of(tools.packet(40), tools.packet(20))]
+    for chain in chains:
+        registered.executor.run(send(registered.adapter, chain))
+    assert [chain.offset for chain in chains] == [0, 24]
+
+
+def test_every_failing_packet_of_a_chain_is_counted(registered):
+    unmapped, oversize = Packet(None, 20), Packet(bytes(65536))
+    registered.send(unmapped, unmapped, oversize, oversize, oversize)
+    assert registered.statistics == {"out_discards": 2, "out_errors": 3}
+
+
+# -- receive ----------------------------------------------------------------------------------------------------------
+
+
+def test_nbls_are_numbered_from_1(tools):
+    bench = tools.Bench(keeps_nbls=True).register()
+    for number in range(3):
+        bench.receive_ring.push(tools.packet(20, number))
+    bench.settle()
+    assert [nbl.number for nbl in bench.ndis.kept] == [1, 2, 3]
+
+
+def test_every_nbl_that_comes_back_with_an_error_is_counted(tools):
+    bench = tools.Bench(keeps_nbls=True).register()
+    for number in range(3):
+        bench.receive_ring.push(tools.packet(20, number))
+    bench.settle()
+    for nbl in bench.ndis.kept:
+        nbl.status = 0xC0000001
+    bench.executor.run(return_nbls(bench.adapter, bench.ndis.kept))
+    assert bench.statistics == {"in_errors": 3}
+
+
+def test_a_tail_at_the_capacity_is_no_0(bench, tools):
+    """Wrapped it would be one, and leave a ring full of good packets."""
+    bench.receive_ring.head = bench.receive_ring.tail = 64
+    bench.register()
+    bench.receive_ring.put_packet_at(64, tools.packet(20))
+    bench.receive_ring.move_tail(bench.receive_ring.capacity)
+    bench.settle()
+    assert bench.ndis.received == []
+    assert bench.receive_ring.head == STOPPED
+
+
+@pytest.mark.parametrize("name", REVISIONS)
+def test_a_content_of_4_bytes_is_a_packet_without_data(tools, name):
+    bench = with_revision(tools, name).register()
+    bench.receive_ring.push(b"")
+    bench.settle()
+    skips = name in ("0.14", "2026-02")
+    assert bench.receive_ring.head == (4 if skips else STOPPED)
+    assert bench.statistics == ({"in_discards": 1} if skips else {})
+
+
+@pytest.mark.parametrize("name", REVISIONS)
+def test_links_are_cleared_on_both_lists_in_2026_02(tools, name):
+    """The reader appends NBLs of the driver's own, whose link is null anyway: the routine says it all the same."""
+    operations = []
+    bench = with_revision(tools, name)
+    bench.receive_ring.push(tools.packet(20))
+    bench.executor.run(kept(device_control(bench.adapter, bench.request(), TUN_IOCTL_REGISTER_RINGS), operations))
+    bench.executor.run(kept(send(bench.adapter, tools.chain_of(tools.packet(20))), operations))
+    cleared = [operation.clears_link for operation in operations if isinstance(operation, op.Append)]
+    assert cleared == [name == "2026-02"] * 2
+
+
+# -- registration -----------------------------------------------------------------------------------------------------
+
+
+def test_limits_hold_for_what_is_registered(tools):
+    limits = Limits(min_capacity_bytes=64, max_capacity_bytes=128, max_packet_bytes=100)
+    for capacity in (64, 128):
+        assert tools.Bench(capacity, limits=limits).control() == 0
+    for capacity in (32, 256, 0x20000):
+        assert tools.Bench(capacity, limits=limits).control() == NtStatus.STATUS_INVALID_PARAMETER
+
+
+def test_ndis_is_told_whose_link_changes(tools):
+    told = []
+
+    class TellingNdis(RecordingNdis):
+        def indicate_link(self, adapter, connected):
+            told.append((adapter, connected))
+
+    bench = tools.Bench(ndis=TellingNdis()).register()
+    bench.close()
+    assert told == [(bench.adapter, True), (bench.adapter, False)]
+
+
+def test_the_pages_that_were_locked_are_mapped(bench):
+    operations = []
+    bench.executor.run(kept(device_control(bench.adapter, bench.request(), TUN_IOCTL_REGISTER_RINGS), operations))
+    mapped = [operation.pages for operation in operations if isinstance(operation, op.MapPages)]
+    assert mapped == [bench.adapter.send_ring.value.pages, bench.adapter.receive_ring.value.pages]
+
+
+# -- what they share --------------------------------------------------------------------------------------------------
+
+
+def with_revision(tools, name):
+    """A bench whose driver is of a revision, and whose caller each revision lets in."""
+    bench = tools.Bench(driver=Driver(REVISIONS[name]))
+    bench.caller.is_administrator, bench.caller.integrity_level, bench.caller.is_32_bit = True, 0x4000, False
+    return bench
+
+
+def kept(routine, operations):
+    """Run a routine and keep each operation that it yields, also those of threads that it starts."""
+    value = None
+    while True:
+        try:
+            operation = routine.send(value)
+        except StopIteration as stop:
+            return stop.value
+        operations.append(operation)
+        if isinstance(operation, op.StartThread):
+            operation = op.StartThread(kept(operation.routine, operations), operation.name, operation.priority)
+        value = yield operation

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import uuid
 
 import pytest
 from win32_face import INFINITE, Face, text
@@ -121,5 +122,50 @@ def test_the_read_wait_event_is_the_sessions(face: Face) -> None:
         assert face.WaitForSingleObject(event, 0) == WAIT_TIMEOUT
         face.WintunEndSession(session)
         assert face.WaitForSingleObject(event, 0) == WAIT_FAILED and face.last_error == 6
+
+    face.run(main)
+
+
+NET_CLASS = uuid.UUID("4d36e972-e325-11ce-bfc1-08002be10318")
+
+
+class DeviceInfo(ctypes.Structure):
+    """SP_DEVINFO_DATA."""
+
+    _fields_ = [
+        ("cbSize", ctypes.c_uint32),
+        ("ClassGuid", ctypes.c_uint8 * 16),
+        ("DevInst", ctypes.c_uint32),
+        ("Reserved", ctypes.c_uint64),
+    ]
+
+
+def device_set(face: Face) -> tuple[int, DeviceInfo]:
+    """(a set of the present network devices, a record to be filled in)."""
+    guid = ctypes.create_string_buffer(NET_CLASS.bytes_le, 16)
+    return int(face.SetupDiGetClassDevsW(guid, None, 0, 2)), DeviceInfo(ctypes.sizeof(DeviceInfo))
+
+
+def test_the_end_of_an_enumeration_of_devices(face: Face) -> None:
+    def main() -> None:
+        handle, data = device_set(face)
+        assert face.SetupDiEnumDeviceInfo(handle, 0, data) == 1
+        for index in (1, 2, 0xFFFFFFFF):
+            assert face.SetupDiEnumDeviceInfo(handle, index, data) == 0 and face.last_error == 259
+
+    face.run(main)
+
+
+def test_sizes_are_asked_for_first(face: Face) -> None:
+    def main() -> None:
+        handle, data = device_set(face)
+        assert face.SetupDiEnumDeviceInfo(handle, 0, data)
+        needed, kind = ctypes.c_uint32(), ctypes.c_uint32()
+        assert face.SetupDiGetDeviceInstanceIdW(handle, data, None, 0, needed) == 0 and face.last_error == 122
+        assert needed.value == len("ROOT\\NET\\0000") + 1
+        arguments = (handle, data, 1, kind, None, 0, needed)
+        assert face.SetupDiGetDeviceRegistryPropertyW(*arguments) == 0 and face.last_error == 122
+        # A list of texts, in bytes, with both NULs.
+        assert (kind.value, needed.value) == (7, 2 * len("Wintun\0\0"))
 
     face.run(main)
