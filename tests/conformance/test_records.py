@@ -1,13 +1,18 @@
 """`wintunsim.conformance`: reading vectors, and the bytes that they describe."""
 
 import json
+import re
+from pathlib import Path
 
 import pytest
 
 from wintunsim import UsageError
 from wintunsim.conformance import FORMAT, bytes_of, load, ring_memory
+from wintunsim.conformance.catalogue import GROUPS
 from wintunsim.conformance.encoding import WIDEST, json_text
 from wintunsim.conformance.notation import changes, pattern
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_load_gives_typed_records(files):
@@ -128,3 +133,14 @@ def test_the_text_is_json_of_bounded_width():
     assert json.loads(text) == value
     assert max(map(len, text.splitlines())) <= WIDEST
     assert text.endswith("}\n")
+
+
+def test_the_page_is_right(monkeypatch):
+    page = ROOT / "docs" / "vectors.md"
+    text = page.read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    monkeypatch.chdir(ROOT)
+    exec(compile(code, "docs/vectors.md", "exec"), {})
+    table = re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE)
+    assert table == list(GROUPS)
+    assert all((page.parent / link).exists() for link in re.findall(r"\]\(([^)]+)\)", text))

@@ -5,8 +5,10 @@ Everything that comes out of here was done by the model's routines; this file on
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from wintun_model import operations as op
@@ -77,13 +79,18 @@ class Ndis(RecordingNdis):
             yield from return_nbls(adapter, (nbl,))
 
 
+@lru_cache(maxsize=4)
+def _memory(description: str) -> bytes:
+    """A described ring's memory; the same one is asked for again for each revision."""
+    return bytes(ring_memory(json.loads(description)))
+
+
 class Rings:
     """The two rings of a client in its memory, as described, and their events."""
 
     def __init__(self, send: Mapping[str, Any], receive: Mapping[str, Any], *, manual_reset: bool = False) -> None:
-        self.send = ring_memory(send)
-        self.receive = ring_memory(receive)
-        self.send_before, self.receive_before = bytes(self.send), bytes(self.receive)
+        self.send_before, self.receive_before = _memory(json.dumps(send)), _memory(json.dumps(receive))
+        self.send, self.receive = bytearray(self.send_before), bytearray(self.receive_before)
         self.send_moved = op.Event("send.TailMoved", manual_reset=manual_reset)
         self.receive_moved = op.Event("receive.TailMoved", manual_reset=manual_reset)
 

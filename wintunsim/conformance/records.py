@@ -97,11 +97,15 @@ NamedT = TypeVar("NamedT", bound=Named)
 
 
 def across(
-    case: Case, revisions: Mapping[str, NamedT], evaluate: Callable[[NamedT], dict[str, Any]]
+    case: Case,
+    revisions: Mapping[str, NamedT],
+    evaluate: Callable[[NamedT], dict[str, Any]],
+    reads: Sequence[str] | None = None,
 ) -> Iterator[Vector]:
     """The case in all revisions: a vector for each distinct outcome, in the order of its first revision.
 
     An outcome that all share keeps the case's id; else the first revision that has it is added to the id, and flagged.
+    `reads` are the switches of a driver that the case can depend on at all, for cases that take long; None: all.
     """
     outcomes: dict[str, tuple[dict[str, Any], list[NamedT]]] = {}
     known: dict[object, dict[str, Any]] = {}
@@ -109,7 +113,8 @@ def across(
         # Revisions that differ in nothing that a model reads need no run of their own.
         key: object = revision.name
         if isinstance(revision, Revision):
-            key = (tuple(revision.switches().items()), revision.version)
+            switches = revision.switches()
+            key = (*switches.items(), revision.version) if reads is None else tuple(switches[name] for name in reads)
         if key not in known:
             known[key] = evaluate(revision)
         expected = known[key]
@@ -124,6 +129,8 @@ def across(
         yield replace(case, flags=flags).vector(expected, names, suffix)
 
 
-def across_drivers(case: Case, evaluate: Callable[[Revision], dict[str, Any]]) -> Iterator[Vector]:
+def across_drivers(
+    case: Case, evaluate: Callable[[Revision], dict[str, Any]], reads: Sequence[str] | None = None
+) -> Iterator[Vector]:
     """The case in all revisions of the driver."""
-    return across(case, REVISIONS, evaluate)
+    return across(case, REVISIONS, evaluate, reads)
