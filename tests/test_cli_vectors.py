@@ -158,6 +158,7 @@ def test_many_differences_are_cut_off(ask, written):
         ("\udcff", "is no valid JSON"),
         ('{"format": 2, "vectors": []}', "has format 2, this wintunsim knows 1"),
         ('{"format": 1, "vectors": {}}', "has no list of vectors"),
+        ('{"format": 1, "vectors": [{"id": [1]}]}', "has no list of vectors with ids"),
         ("7", "is no file of vectors"),
     ],
 )

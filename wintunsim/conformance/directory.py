@@ -47,9 +47,13 @@ def read_json(path: Path) -> dict[str, Any]:
             f"{path} has format {fields['format']!r}, this wintunsim knows {FORMAT}: use the wintunsim that wrote it"
         )
     vectors = fields.get("vectors")
-    if not isinstance(vectors, list) or not all(isinstance(each, dict) and "id" in each for each in vectors):
+    if not isinstance(vectors, list) or not all(isinstance(each, dict) and _has_id(each) for each in vectors):
         raise UsageError(f"{path} has no list of vectors with ids: write it anew with `wintunsim vectors --out`")
     return fields
+
+
+def _has_id(fields: Mapping[str, Any]) -> bool:
+    return isinstance(fields.get("id"), str)
 
 
 def _vector_file(path: Path, fields: Mapping[str, Any]) -> VectorFile:
