@@ -98,3 +98,39 @@ def test_an_interface_list_that_grows_between_two_calls(client):
     """
     lines, _ = run(client, "interface_client.py", "20", traffic=None, also=[creating])
     assert lines == ["20 interfaces; asked again: True"]
+
+
+def test_winreg_sees_the_same_adapters(client):
+    source = r"""
+        import ctypes, winreg
+        wintun = ctypes.WinDLL("wintun")
+        wintun.WintunCreateAdapter.restype = ctypes.c_void_p
+        assert wintun.WintunCreateAdapter("Office", "Test", None)
+        control = "SYSTEM\\CurrentControlSet\\Control\\{}\\{{4D36E972-E325-11CE-BFC1-08002BE10318}}"
+        with winreg.OpenKey(winreg.HKEY_LOCAL_MACHINE, control.format("Class")) as key:
+            names = [winreg.EnumKey(key, index) for index in range(winreg.QueryInfoKey(key)[0])]
+            print(names)
+            with winreg.OpenKey(key, names[0]) as driver:
+                guid, kind = winreg.QueryValueEx(driver, "NetCfgInstanceId")
+                print(kind, len(guid), winreg.QueryValueEx(driver, "*IfType"))
+                values = [winreg.EnumValue(driver, index) for index in range(winreg.QueryInfoKey(driver)[1])]
+                assert ("ComponentId", "wintun", winreg.REG_SZ) in values
+                try:
+                    winreg.SetValueEx(driver, "x", 0, winreg.REG_SZ, "y")
+                except PermissionError as error:
+                    print(error.winerror)
+        connection = control.format("Network") + "\\" + guid + "\\Connection"
+        with winreg.OpenKey(winreg.HKEY_LOCAL_MACHINE, connection, 0, winreg.KEY_ALL_ACCESS) as key:
+            print(winreg.QueryValueEx(key, "Name"))
+            winreg.SetValueEx(key, "Name", 0, winreg.REG_SZ, "Renamed")
+        wintun.WintunOpenAdapter.restype = ctypes.c_void_p
+        print(bool(wintun.WintunOpenAdapter("Renamed")), bool(wintun.WintunOpenAdapter("Office")))
+        with winreg.CreateKey(winreg.HKEY_CURRENT_USER, "Software\\Mine") as key:
+            for kind, value in ((7, ["a", "b"]), (11, 1 << 40), (3, b"12"), (1, "text")):
+                winreg.SetValueEx(key, "v", 0, kind, value)
+                with winreg.OpenKey(winreg.HKEY_CURRENT_USER, "software\\mine") as again:
+                    assert winreg.QueryValueEx(again, "V") == (value, kind)
+        winreg.DeleteKey(winreg.HKEY_CURRENT_USER, "Software\\Mine")
+    """
+    lines, _ = run(client, source, traffic=None)
+    assert lines == ["['0000', 'Properties']", "1 38 (53, 4)", "5", "('Office', 1)", "True False"]

@@ -66,7 +66,7 @@ FACADES: dict[str, Facade] = {
     "subprocess": _from("commands", "make_subprocess_module"),
     "time": _from("clocks", "make_time_module"),
     "typing": _from("small_modules", "make_typing_module"),
-    "winreg": _from("small_modules", "make_winreg_module"),
+    "winreg": _from("registry_module", "make_winreg_module"),
 }
 """Modules that are not loaded but made, by the names under which they are imported."""
 

@@ -308,25 +308,6 @@ def make_msvcrt_module(client: ClientProcess) -> ModuleType:
     )  # fmt: skip
 
 
-def make_winreg_module(_client: ClientProcess) -> ModuleType:
-    """``winreg`` of a registry that is empty."""
-
-    def missing(*_arguments: object, **_keywords: object) -> NoReturn:
-        raise FileNotFoundError(2, "The system cannot find the file specified")
-
-    names = (
-        "ConnectRegistry CreateKey CreateKeyEx DeleteKey DeleteValue EnumKey EnumValue OpenKey OpenKeyEx QueryInfoKey"
-    )
-    contents: dict[str, Any] = dict.fromkeys([*names.split(), "QueryValue", "QueryValueEx", "SetValueEx"], missing)
-    contents.update(
-        HKEY_CLASSES_ROOT=0x80000000, HKEY_CURRENT_USER=0x80000001, HKEY_LOCAL_MACHINE=0x80000002,
-        HKEY_USERS=0x80000003, KEY_READ=0x20019, KEY_WRITE=0x20006, KEY_ALL_ACCESS=0xF003F, KEY_WOW64_64KEY=0x100,
-        KEY_WOW64_32KEY=0x200, REG_NONE=0, REG_SZ=1, REG_EXPAND_SZ=2, REG_BINARY=3, REG_DWORD=4, REG_MULTI_SZ=7,
-        REG_QWORD=11, CloseKey=_ignore, error=OSError,
-    )  # fmt: skip
-    return make_module("winreg", contents)
-
-
 def make_mmap_module(_client: ClientProcess) -> ModuleType:
     """``mmap`` with Windows' arguments."""
 
