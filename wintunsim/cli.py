@@ -112,12 +112,15 @@ def _parser(command: str = "") -> argparse.ArgumentParser:
         add_arguments(installer)
     revisions = commands.add_parser("revisions", help="tell how the revisions of the driver differ", allow_abbrev=False)
     revisions.add_argument("--format", choices=("table", "json"), default="table", help="(default: table)")
-    vectors = commands.add_parser("vectors", help="write or check golden test vectors", allow_abbrev=False)
-    if command == "vectors":
-        from wintunsim.cli_vectors import add_arguments as add_vectors_arguments
-
-        add_vectors_arguments(vectors)
+    _add_vectors(commands.add_parser("vectors", help="write or check golden vectors", allow_abbrev=False), command)
     return parser
+
+
+def _add_vectors(parser: argparse.ArgumentParser, command: str) -> None:
+    if command == "vectors":
+        from wintunsim.cli_vectors import add_arguments
+
+        add_arguments(parser)
 
 
 def _version() -> str:
