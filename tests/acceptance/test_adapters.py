@@ -7,9 +7,9 @@ import pytest
 from wintunsim import Simulation
 
 
-def run(client, script, *arguments, driver="0.8.1", account="system", traffic="ping:count=3", also=()):
-    """Run a client; its lines."""
-    simulation = Simulation(driver=driver)
+def run(client, script, *arguments, driver="0.8.1", account="system", traffic="ping:count=3", also=(), engine="direct"):
+    """Run a client: its lines, and the report."""
+    simulation = Simulation(driver=driver, engine=engine)
     simulation.network(*([traffic] if traffic else []), answer=False)
     output, errors = io.StringIO(), io.StringIO()
     simulation.spawn(client.script(script), *arguments, account=account, stdout=output, stderr=errors)
@@ -41,8 +41,10 @@ def test_the_class_installer_client(client, driver):
     ]
 
 
-def test_the_class_installer_client_runs_the_same_each_time(client):
-    assert len({run(client, "device_client.py")[1].digest for _ in range(2)}) == 1
+@pytest.mark.parametrize("driver", ["0.8.1", "0.14"])
+def test_the_class_installer_client_runs_the_same_each_time_and_with_both_engines(client, driver):
+    runs = [run(client, "device_client.py", driver=driver, engine=engine) for engine in ("direct", "direct", "step")]
+    assert len({report.digest for _, report in runs}) == 1
 
 
 def test_the_class_installer_wants_an_administrator(client):

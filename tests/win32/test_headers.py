@@ -153,5 +153,4 @@ def test_other_sizes_agree_with_the_headers() -> None:
     for form in "WA":
         size, fields = layout(f"SP_DEVICE_INTERFACE_DETAIL_DATA_{form}")
         assert fields["DevicePath"] == device_records.INTERFACE_DETAIL_PATH
-        # The headers pack this record's last bytes as the rest of it: 4 + a character, in units of 4.
-        assert size == 8
+        assert size == device_records.INTERFACE_DETAIL_BYTES

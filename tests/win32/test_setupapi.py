@@ -320,6 +320,8 @@ def test_devices_that_no_driver_fits(setup: Setup) -> None:
         face = setup.face
         handle, data = setup.create("Other")
         assert setup.install(handle, data) == 0xE0000203
+        assert not setup.change(handle, data, DISABLE) and setup.status(data) == (HAS_PROBLEM, 22)
+        assert not setup.change(handle, data, ENABLE) and setup.status(data) == (HAS_PROBLEM, 1)
         assert not face.SetupDiCallClassInstaller(0x17, handle, data) and setup.error() == 0xE0000228
         handle, data = setup.create("WINTUN")
         assert face.WintunDeleteDriver() == 1

@@ -267,6 +267,8 @@ class DeviceTree:
         """Enable a device, and start it. `problem` tells what came of it."""
         with self._acting():
             node.is_disabled = node.needs_restart = False
+            if node.device is None:
+                node.problem = Problem.NOT_CONFIGURED
             self._start(node)
 
     def disable(self, node: DeviceNode) -> bool:

@@ -1,1 +1,1 @@
-"""The Windows face: kernel32, cfgmgr32, iphlpapi, shell32 and wintun.dll over the simulated kernel."""
+"""The Windows face: kernel32, cfgmgr32, setupapi, advapi32, iphlpapi, shell32, wintun.dll over the simulated kernel."""

@@ -107,7 +107,6 @@ class SP_DEVINFO_DATA(ctypes.Structure):  # noqa: N801 - Windows' name
     _fields_ = [
         ("cbSize", ctypes.c_uint32),
         ("ClassGuid", _GUID),
-        # Windows aligns a GUID to 4 bytes, as this does for want of more.
         ("DevInst", ctypes.c_uint32),
         ("Reserved", ctypes.c_uint64),
     ]

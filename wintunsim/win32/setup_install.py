@@ -53,7 +53,6 @@ from wintunsim.win32.shell import is_administrator
 from wintunsim.win32.types import BOOL, DWORD, FALSE, HANDLE, POINTER, TRUE
 
 _HEADER_BYTES = ctypes.sizeof(SP_CLASSINSTALL_HEADER)
-_READ_ONLY_FLAGS = DI_CLASSINSTALLPARAMS
 
 # -- parameters -------------------------------------------------------------------------------------------------------
 

@@ -141,7 +141,8 @@ def _fill(context: Context, devices: DeviceSet, guid: uuid.UUID | None, enumerat
             is_wanted = node.device is not None and (guid == INTERFACE_CLASS or bool(flags & DIGCF_ALLCLASSES))
             is_wanted &= not enumerator or node.instance_id.lower() == enumerator.lower()
             if is_wanted and (node.is_started or not flags & DIGCF_PRESENT):
-                devices.interfaces.append(devices.add(node))
+                element = devices.add(node)
+                devices.interfaces += [element] if element not in devices.interfaces else []
         # Devices that are disabled are present, too; those that are not do not stay.
         elif (flags & DIGCF_ALLCLASSES or class_of(node) == guid) and f"{node.instance_id}\\".lower().startswith(
             prefix
