@@ -9,6 +9,7 @@ from __future__ import annotations
 import struct
 from array import array
 from collections import deque
+from collections.abc import Callable
 
 from wintun_model.abi import ALIGNMENT, PACKET_HEADER_BYTES, STOPPED
 from wintun_model.adapter import Ring
@@ -32,6 +33,8 @@ class RingCounts:
         self.latencies_ns = array("q")
         self.aborts: list[str] = []
         """Why the driver stopped reading, each time that it did (spec driver §4.1 step 2)."""
+        self.taken: Callable[[int], None] | None = None
+        """Called with how many packets the client has taken out of the send ring, when its Head was seen to move."""
 
 
 class RingMonitor:
@@ -131,8 +134,11 @@ class SendMonitor(RingMonitor):
             self.total_out = self.total_in - ((self.words[1] - head) & self.mask)
         total_out = self.total_out
         entered = self.entered
+        before = len(entered)
         while entered and entered[0][0] <= total_out:
             self.counts.latencies_ns.append(now - entered.popleft()[1])
+        if self.counts.taken is not None and len(entered) < before:
+            self.counts.taken(before - len(entered))
 
 
 class ReceiveMonitor(RingMonitor):

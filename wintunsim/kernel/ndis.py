@@ -77,6 +77,8 @@ class Port:
         """Called inside each completion; may send."""
         self.data_fails: Callable[[], bool] | None = None
         """Whether the data of the next packet cannot be mapped; None for never."""
+        self.not_sent: Callable[[list[Packet]], None] | None = None
+        """Called with packets that were due while the link was down, which the driver never sees."""
         self.network = network
         self.connected = False
         self.send = RingCounts()
@@ -163,6 +165,8 @@ class Port:
             if not self.connected:
                 # The system does not send on an interface whose media is disconnected.
                 self._count_refused(int(NdisStatus.NDIS_STATUS_MEDIA_DISCONNECTED), len(chain))
+                if self.not_sent is not None:
+                    self.not_sent(chain)
                 continue
             now = machine.now
             for packet in chain:
