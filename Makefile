@@ -4,6 +4,7 @@
 PYTHON =
 WORKERS = auto
 ARGS =
+RUNS = 200000
 BIN = .venv/bin
 PYTEST = $(BIN)/python -m pytest -n $(WORKERS)
 
@@ -13,7 +14,9 @@ help:
 	@echo 'make test-all   lint, then all tests'
 	@echo 'make coverage   the tests of the model, and how much of it they run'
 	@echo 'make coverage-doc  write docs/coverage.md: the specification, its code and its tests'
+	@echo 'make mutants    change the model in one place after the other, and see whether a test notices (long)'
 	@echo 'make life-cycles  write docs/life-cycles.md: the diagrams of the model'
+	@echo 'make fuzz       let atheris look for inputs that the model cannot bear (Linux; RUNS=200000 of them)'
 	@echo 'make lint       ruff and mypy'
 	@echo 'make format     let ruff format the sources'
 	@echo 'make demo       run the examples against the simulated driver'
@@ -71,6 +74,26 @@ life-cycles: .venv/stamp
 coverage-doc: .venv/stamp
 	$(BIN)/python tests/traceability/coverage_report.py
 
+# Mutation testing has an environment of its own.
+build/mutants-venv/stamp: pyproject.toml .venv/stamp
+	$(BIN)/python -m venv --clear build/mutants-venv
+	build/mutants-venv/bin/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+	build/mutants-venv/bin/python -m pip install --quiet --group mutants
+	touch build/mutants-venv/stamp
+
+mutants: build/mutants-venv/stamp
+	nice -n 10 build/mutants-venv/bin/python tests/mutation/mutants.py $(ARGS)
+
+# The fuzzer has an environment of its own: it is there for Linux only.
+build/fuzz-venv/stamp: pyproject.toml .venv/stamp
+	$(BIN)/python -m venv --clear build/fuzz-venv
+	build/fuzz-venv/bin/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+	build/fuzz-venv/bin/python -m pip install --quiet --only-binary atheris --editable . --group fuzz
+	touch build/fuzz-venv/stamp
+
+fuzz: build/fuzz-venv/stamp
+	nice -n 10 build/fuzz-venv/bin/python tests/fuzz/fuzz.py --runs $(RUNS) $(ARGS)
+
 demo: .venv/stamp
 	PATH="$$PWD/$(BIN):$$PATH" sh examples/demo.sh
 
@@ -81,4 +104,4 @@ clean:
 	rm -rf .venv build dist demo-out .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help lint format test test-slow test-all coverage coverage-doc life-cycles demo bench clean
+.PHONY: help lint format test test-slow test-all coverage coverage-doc mutants life-cycles fuzz demo bench clean

@@ -10,6 +10,9 @@ from wintun_model.adapter import Driver, Packet
 from wintun_model.dispatch import device_control
 from wintun_model.errors import ClientFault, ModelError
 from wintun_model.immediate import ImmediateExecutor, RecordingNdis
+from wintun_model.installer_evaluate import build_time, version_number
+from wintun_model.installer_process import process
+from wintun_model.installer_state import Device, DriverCopy, Machine
 from wintun_model.life_cycles import LIFE_CYCLES, MINIPORT, READER, Watcher
 from wintun_model.receive import return_nbls
 from wintun_model.revision import REVISIONS
@@ -71,6 +74,16 @@ def test_an_access_before_the_ring_is_no_clients_doing(make, error):
 def test_things_say_their_names():
     assert repr(op.Pool("NBL")) == "Pool(NBL)"
     assert repr(op.Event("tun.disconnected", manual_reset=True)) == "Event(tun.disconnected)"
+
+
+def test_the_parts_of_a_sessions_ring_have_names():
+    limits = Limits(min_capacity_bytes=16, max_capacity_bytes=64, max_packet_bytes=40)
+    ring = SessionRing("receive", memoryview(bytearray(12 + 64 + 40)), 64, limits)
+    assert ring.name == "receive"
+    parts = (ring.head, ring.tail, ring.alertable, ring.lock, ring.positions)
+    assert [part.name for part in parts] == [
+        f"receive.{name}" for name in ("Head", "Tail", "Alertable", "lock", "positions")
+    ]
 
 
 @pytest.mark.parametrize("excess", [-1, 1])
@@ -210,6 +223,30 @@ def test_the_pages_that_were_locked_are_mapped(bench):
     bench.executor.run(kept(device_control(bench.adapter, bench.request(), TUN_IOCTL_REGISTER_RINGS), operations))
     mapped = [operation.pages for operation in operations if isinstance(operation, op.MapPages)]
     assert mapped == [bench.adapter.send_ring.value.pages, bench.adapter.receive_ring.value.pages]
+
+
+# -- the installer ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("text", ["X5", "x5", "_5", "+X5", "-X5", ".5"])
+def test_what_is_no_sign_ends_a_number(text):
+    assert build_time(text) == 0
+    assert version_number(f"0.0.0.{text}") == 0
+
+
+def test_an_adapter_that_is_left_alone_does_not_spare_those_after_it():
+    devices = [
+        Device(name="blind", driver="0.8", is_status_readable=False),
+        Device(name="off", driver="0.8", is_disabled=True),
+        Device(name="on", driver="0.8"),
+    ]
+    machine = Machine(driver_store=(DriverCopy("oem1.inf", "0.8"),), loaded="0.8", devices=tuple(devices))
+    steps = process(machine, "install-a-1-0.8.1", carried_version="0.8.1").steps
+    assert [(step.name, step.note) for step in steps if step.name in ("status", "disable")] == [
+        ("status", "blind: not readable, left alone"),
+        ("status", "off: disabled already, left alone"),
+        ("disable", "on"),
+    ]
 
 
 # -- what they share --------------------------------------------------------------------------------------------------
