@@ -83,6 +83,9 @@ def _parser(command: str = "") -> argparse.ArgumentParser:
         help="whether a host answers echo requests and UDP port 7 (default: it does)",
     )
     run.add_argument(
+        "--host", metavar="NAME", default="ideal", help="the computer: ideal, desktop, busy or server (default: ideal)"
+    )
+    run.add_argument(
         "--returns", metavar="SPEC", default="inside", help="when the system gives received packets back; see below"
     )
     run.add_argument("--fault", metavar="SPEC", action="append", default=[], help="what fails in the kernel; see below")
@@ -95,6 +98,7 @@ def _parser(command: str = "") -> argparse.ArgumentParser:
         help="who the client runs as (default: system)",
     )
     run.add_argument("--trace", metavar="FILE", help="write the trace as JSON lines")
+    run.add_argument("--perfetto", metavar="FILE", help="write the trace for ui.perfetto.dev")
     run.add_argument("--capture", metavar="FILE", help="write what crossed the rings as pcapng")
     run.add_argument("--report", metavar="FILE", help="write the report as JSON ('-': standard output)")
     run.add_argument("--log-calls", metavar="FILE", help="write every DLL call with its result ('-': standard error)")

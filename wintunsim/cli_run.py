@@ -107,6 +107,7 @@ def _simulate(options: argparse.Namespace, *, is_check: bool) -> tuple[int, str 
         digest_payload=options.digest_payload,
         faults=FaultPlan.parse(*options.fault),
         returns=options.returns,
+        host=options.host,
     )
     if options.adapter:
         simulation.add_adapter(options.adapter)
@@ -117,6 +118,8 @@ def _simulate(options: argparse.Namespace, *, is_check: bool) -> tuple[int, str 
         if not is_check:
             if options.trace:
                 simulation.write_trace(options.trace)
+            if options.perfetto:
+                simulation.write_perfetto(options.perfetto)
             if options.capture:
                 simulation.write_capture(options.capture)
             if options.log_calls:

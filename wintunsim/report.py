@@ -69,6 +69,8 @@ class Report:
     """The client threads (and scripts) that wait for what can never happen; empty when all is well."""
     faults: list[dict[str, Any]] = field(default_factory=list)
     """What a fault plan made fail: what, attempts, failed, first_failed (its number), first_failed_ns."""
+    host: dict[str, Any] = field(default_factory=dict)
+    """The computer: its name; where processors are limited, how long each of them and each thread was busy, in ns."""
 
     @property
     def exit_code(self) -> int:
@@ -94,6 +96,7 @@ class Report:
             "commands": self.commands,
             "stuck": self.stuck,
             "faults": self.faults,
+            "host": self.host,
             "clients": self.clients,
             "adapters": self.adapters,
         }
@@ -118,6 +121,7 @@ class Report:
         for row in self.traffic:
             lines.append(f"  traffic  {row['description']}")
             lines += _echo_lines(row)
+        lines += _host_lines(self.host, self.virtual_ns)
         lines += [f"  fault    {_fault_text(row)}" for row in self.faults]
         lines.append(f"  digest   {self.digest}")
         return "\n".join(lines) + "\n"
@@ -128,6 +132,20 @@ def _exit_text(code: int | None) -> str:
     if code is None:
         return "did not end"
     return f"exit code {code}" if code < 0x80000000 else f"exit code 0x{code:08X}"
+
+
+def _host_lines(host: dict[str, Any], virtual_ns: int) -> list[str]:
+    """How busy a computer with so many processors was."""
+    if "processors" not in host:
+        return []
+    busy, count = sum(host["processors"]), len(host["processors"])
+    share = 100 * busy / (count * virtual_ns) if virtual_ns else 0
+    top = sorted(host["threads"], key=lambda row: -row["busy_ns"])[:3]
+    threads = ", ".join(f"{row['name']} {format_duration(row['busy_ns'])}" for row in top if row["busy_ns"])
+    return [
+        f"  host     {host['name']}: {count} processors, {share:.3g} % busy, {host['preemptions']:,} preemptions",
+        f"           most busy: {threads}",
+    ]
 
 
 def _fault_text(row: dict[str, Any]) -> str:

@@ -17,8 +17,10 @@ from wintunsim.errors import UsageError
 from wintunsim.kernel.costs import Costs
 from wintunsim.kernel.devices import AdapterDevice
 from wintunsim.kernel.faults import FaultInjector, FaultPlan
+from wintunsim.kernel.host import Host, profile
 from wintunsim.kernel.machine import FOREVER, Thread
 from wintunsim.kernel.process import Account, Process
+from wintunsim.kernel.processors import LimitedMachine
 from wintunsim.kernel.return_policy import ReturnPolicy
 from wintunsim.kernel.returns import Returner
 from wintunsim.kernel.system import System
@@ -29,6 +31,7 @@ from wintunsim.network.traffic import TrafficSource
 from wintunsim.report import Report, format_duration, ring_report
 from wintunsim.trace.jsonl import JsonLines
 from wintunsim.trace.pcapng import CaptureWriter
+from wintunsim.trace.perfetto import PerfettoTrace
 from wintunsim.win32.loader import Loader
 from wintunsim.win32.thunks import OnCall
 
@@ -43,7 +46,8 @@ class Simulation:
     """One simulated computer, from power-on to the end of its clients. Two simulations do not disturb each other.
 
     `seed` decides everything that is random; `driver` is a revision of the driver (`wintun_model.revision.REVISIONS`);
-    `costs` says what things cost in virtual time; `engine` is "direct" or "step", with the same results; `faults` says
+    `costs` says what things cost in virtual time; `engine` is "direct" or "step", with the same results; `host`
+    is the computer, as a `Host` or the name of a profile: how many processors it has, how it schedules; `faults` says
     which allocations fail, `returns` what the system does with packets that it is given, as a policy or in the command
     line's words. UsageError for a revision that is not known, and for words that make no sense.
     """
@@ -56,11 +60,18 @@ class Simulation:
         costs: Costs | None = None,
         digest_payload: bool = False,
         engine: str = "direct",
+        host: Host | str = "ideal",
         faults: FaultPlan | None = None,
         returns: ReturnPolicy | str | None = None,
     ) -> None:
         self._returns = parse_returns(returns) if isinstance(returns, str) else returns
-        self.system = System(seed=seed, revision=driver, costs=costs, engine=engine)
+        self.system = System(
+            seed=seed,
+            revision=driver,
+            costs=costs,
+            engine=engine,
+            host=profile(host) if isinstance(host, str) else host,
+        )
         self.machine = self.system.machine
         self._faults = FaultInjector(self.machine, faults or FaultPlan())
         self.system.fails = self._faults.fails
@@ -73,7 +84,7 @@ class Simulation:
         self._ndis: dict[AdapterDevice, Ndis] = {}
         self._digest_payload = digest_payload
         self._payloads: dict[bytes, int] = {}
-        self._files: list[JsonLines | CaptureWriter] = []
+        self._files: list[JsonLines | PerfettoTrace | CaptureWriter] = []
         self._has_run = False
         self._was_interrupted = False
 
@@ -163,6 +174,13 @@ class Simulation:
     def write_trace(self, path: str | PathLike[str]) -> None:
         """Write the trace to a file as JSON lines (`-` is standard output). UsageError when that cannot be."""
         self._files.append(JsonLines(path, self.machine.trace))
+
+    def write_perfetto(self, path: str | PathLike[str]) -> None:
+        """Write the trace to a file for ui.perfetto.dev; docs/perfetto.md says what it shows.
+
+        UsageError when that cannot be, and when the library `perfetto` is not installed.
+        """
+        self._files.append(PerfettoTrace(path, self.system))
 
     def write_capture(self, path: str | PathLike[str]) -> None:
         """Write what crosses the rings to a pcapng file. UsageError when that cannot be."""
@@ -282,6 +300,7 @@ class Simulation:
             ],
             stuck=self._stuck(is_over),
             faults=self._faults.report(),
+            host=machine.report() if isinstance(machine, LimitedMachine) else {"name": "ideal"},
         )
 
     def _stuck(self, is_over: bool) -> list[str]:

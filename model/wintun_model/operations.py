@@ -267,13 +267,15 @@ class Lock:
     """A lock of the kernel: spin lock, reader/writer spin lock or resource, by the operations used on it.
 
     A waiting exclusive holder keeps new shared holders out (spec driver §7.1). A lock is ready from its making on,
-    unless `is_ready` is given as false: then it has to be initialized first.
+    unless `is_ready` is given as false: then it has to be initialized first. Whoever holds a spin lock (`is_spin`), or
+    waits for one, keeps its processor.
     """
 
     __slots__ = (
         "acquire",
         "acquire_shared",
         "exclusive",
+        "is_spin",
         "name",
         "release",
         "release_shared",
@@ -282,8 +284,9 @@ class Lock:
         "waiters",
     )
 
-    def __init__(self, name: str, *, is_ready: bool = True) -> None:
+    def __init__(self, name: str, *, is_ready: bool = True, is_spin: bool = False) -> None:
         self.name = name
+        self.is_spin = is_spin
         self.exclusive: object | None = None
         self.shared = 0
         self.is_ready = is_ready

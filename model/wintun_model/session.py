@@ -166,7 +166,7 @@ def send_packet(session: Session, offset: int) -> Routine[None]:
     tail, left = yield from _pass_finished(ring, front, outstanding, finished=0)
     if left != outstanding:
         yield Put(ring.positions, (cursor, tail, left))
-    if left != outstanding or session.revision.always_stores_tail:
+    if session.revision.always_stores_tail or (yield ring.tail.load) != tail:
         yield Store(ring.tail, tail)
         if session.revision.has_full_barrier:
             yield _FENCE

@@ -23,6 +23,7 @@ from wintun_model import operations as op
 from wintun_model import receive, ring, send, session
 from wintunsim.kernel.clock_use import COSTS_LATER, PRIVATE, VISIBLE, clock_use
 from wintunsim.kernel.machine import Machine
+from wintunsim.kernel.processors import LimitedMachine
 
 ROUTINES: tuple[Any, ...] = (
     send.send,
@@ -138,9 +139,10 @@ def _expression_of(function: Any) -> tuple[ast.expr, tuple[str, ...]]:
 class _Compiler:
     """Turns one routine's statements into those of a plain function. `_t` is the running thread's time."""
 
-    def __init__(self, function: Any, names: dict[str, str]) -> None:
+    def __init__(self, function: Any, names: dict[str, str], *, inlines_locks: bool = True) -> None:
         self.globals = function.__globals__
         self.names = names
+        self.inlines_locks = inlines_locks
         self._temporaries = 0
 
     # -- operations -------------------------------------------------------------------------------------------------
@@ -201,7 +203,7 @@ class _Compiler:
             statements += _code("_m.now = _t\nif _t > _m.horizon:\n    _m.give_way()")
         else:
             statements += _code(f"_m.now = _t = _t + {cost}\nif _t > _m.horizon:\n    _m.give_way()")
-        if kind in _UNCONTENDED and targets is None:
+        if kind in _UNCONTENDED and targets is None and self.inlines_locks:
             lock, name = ast.unparse(plain[0]), f"_e_{kind.__name__}"
             return statements + _code(_UNCONTENDED[kind].format(lock=lock, effect=f"{name}({lock})\n    _t = _m.now"))
         effect = self._effect(kind, plain, keywords)
@@ -313,8 +315,11 @@ class _Compiler:
 
 
 @cache
-def compiled_code() -> dict[Any, CodeType]:
-    """The code of each of `ROUTINES` that can be compiled, once for a host process."""
+def compiled_code(*, inlines_locks: bool = True) -> dict[Any, CodeType]:
+    """The code of each of `ROUTINES` that can be compiled, once for a host process.
+
+    Without `inlines_locks` free locks are taken by their effect too, for a machine to which holding them means more.
+    """
     codes: dict[Any, CodeType] = {}
     names = {function.__name__: f"_direct_{function.__name__}" for function in ROUTINES}
     for function in ROUTINES:
@@ -322,7 +327,7 @@ def compiled_code() -> dict[Any, CodeType]:
         if definition is None:
             continue
         try:
-            body = _Compiler(function, names).statements(definition.body)
+            body = _Compiler(function, names, inlines_locks=inlines_locks).statements(definition.body)
         except _CannotCompile:
             continue
         definition.body = [*_code("_t = _m.now"), *body, *_code("_m.now = _t")]
@@ -361,7 +366,7 @@ def compile_routines(
     def stepped(routine: Any) -> Callable[..., Any]:
         return lambda *arguments, **keywords: run(routine(*arguments, **keywords))
 
-    codes = compiled_code()
+    codes = compiled_code(inlines_locks=not isinstance(machine, LimitedMachine))
     own |= {f"_direct_{routine.__name__}": stepped(routine) for routine in ROUTINES if routine not in codes}
     compiled: dict[CodeType, Callable[..., Any]] = {}
     for routine, code in codes.items():

@@ -13,6 +13,7 @@ from wintun_model.effects import PLAIN_EFFECTS, allocated, copy_in, copy_out, un
 from wintun_model.errors import ModelError
 from wintun_model.trace import Kind
 from wintunsim.kernel.machine import Machine, Thread
+from wintunsim.kernel.processors import LimitedMachine
 
 if TYPE_CHECKING:
     from wintun_model.adapter import Adapter, ReceiveNbl, SendChain
@@ -112,6 +113,36 @@ class TimedEffects:
             op.CloseHandle: surroundings.close_handle,
         }
 
+        if isinstance(machine, LimitedMachine):
+            self.table |= self._raising(machine)
+
+    def _raising(self, machine: LimitedMachine) -> dict[type[op.Operation], Callable[..., Any]]:
+        """The operations on locks where it matters that a holder of a spin lock runs at DISPATCH_LEVEL."""
+
+        def taking(effect: Callable[[op.Lock], Any]) -> Callable[[op.Lock], Any]:
+            def take(lock: op.Lock) -> Any:
+                answer = effect(lock)
+                if lock.is_spin:
+                    machine.raise_level(machine.current)
+                return answer
+
+            return take
+
+        def releasing(effect: Callable[[op.Lock], None]) -> Callable[[op.Lock], None]:
+            def release(lock: op.Lock) -> None:
+                effect(lock)
+                if lock.is_spin:
+                    machine.lower_level(machine.current)
+
+            return release
+
+        return {
+            op.Acquire: taking(self._acquire),
+            op.AcquireShared: taking(self._acquire_shared),
+            op.Release: releasing(self._release),
+            op.ReleaseShared: releasing(self._release_shared),
+        }
+
     # -- memory -----------------------------------------------------------------------------------------------------
 
     def _store(self, word: op.Word, value: int) -> None:
@@ -164,7 +195,7 @@ class TimedEffects:
             self.spins[word] = watch = WordWatch(word, value)
             deadline_ns = machine.now + limit_ticks * TICK_NS
             try:
-                machine.wait_quietly((watch, event), deadline_ns, machine.costs.pass_ns)
+                machine.spin((watch, event), deadline_ns)
             finally:
                 del self.spins[word]
             self.surroundings.check_memory()

@@ -42,6 +42,11 @@ class Machine(Scheduler):
         period = self.costs.timer_tick_ns
         return time_ns + (self.tick_phase_ns - time_ns) % period
 
+    def yield_processor(self) -> bool:
+        """The running thread lets others of its priority run: whether there were any. Here each has its own."""
+        self.spend(self.costs.yield_ns)
+        return False
+
     # -- waits ------------------------------------------------------------------------------------------------------
 
     def wait(self, objects: Sequence[Waitable], *, wait_all: bool = False, deadline_ns: int = FOREVER) -> int:
@@ -73,7 +78,7 @@ class Machine(Scheduler):
         return index
 
     def wait_quietly(self, objects: Sequence[Waitable], deadline_ns: int, wake_ns: int) -> int:
-        """Wait for any of `objects` without a word in the trace, noticing within `wake_ns`: how a spin loop waits."""
+        """Wait for any of `objects` without a word in the trace, noticing within `wake_ns`."""
         thread = self.current
         if thread is None or thread.is_killed:
             self._refuse()
@@ -84,6 +89,10 @@ class Machine(Scheduler):
         thread.wake_ns = None
         self.forget_wait(thread)
         return index
+
+    def spin(self, objects: Sequence[Waitable], deadline_ns: int) -> int:
+        """Wait for any of `objects` as a loop does that looks again and again, and yields its processor in between."""
+        return self.wait_quietly(objects, deadline_ns, self.costs.pass_ns)
 
     def _enter_wait(self, thread: Thread, objects: Sequence[Waitable], wait_all: bool) -> None:
         thread.wait_objects = tuple(objects)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from wintun_model import operations as op
@@ -17,9 +18,11 @@ from wintunsim.kernel.costs import Costs
 from wintunsim.kernel.device_tree import ENUMERATOR, DeviceTree
 from wintunsim.kernel.devices import AdapterDevice, FileObject
 from wintunsim.kernel.executor import Executor
+from wintunsim.kernel.host import Host
 from wintunsim.kernel.machine import Machine
 from wintunsim.kernel.ndis import Network, Port
 from wintunsim.kernel.process import Account, Process
+from wintunsim.kernel.processors import LimitedMachine
 from wintunsim.kernel.registered import RegisteredPages
 from wintunsim.kernel.registry import Registry
 
@@ -46,13 +49,19 @@ class System:
         costs: Costs | None = None,
         engine: str = "direct",
         network: Network | None = None,
+        host: Host | None = None,
     ) -> None:
         if revision not in SIMULATED:
             others = ", ".join(name for name in SIMULATED if name != DEFAULT_REVISION)
             raise UsageError(
                 f"driver revision {revision!r} is not known: choose one of {DEFAULT_REVISION} (the default), {others}"
             )
-        self.machine = Machine(seed, costs)
+        if host is not None and costs is not None:
+            host = replace(host, costs=costs)
+        if host is None or host.is_unlimited:
+            self.machine = Machine(seed, host.costs if host is not None else costs)
+        else:
+            self.machine = LimitedMachine(seed, host)
         self.driver = Driver(REVISIONS[revision])
         self.network = network
         self.executor = Executor(self.machine, self, engine=engine)

@@ -123,7 +123,7 @@ def Sleep(context: Context, milliseconds: int) -> None:
     """Sleep to the timer tick at which `milliseconds` have passed; 0 gives up the rest of the time slice."""
     machine = context.machine
     if not milliseconds:
-        machine.spend(machine.costs.yield_ns)
+        machine.yield_processor()
         return
     thread = context.thread
     thread.waiting_for, thread.waiting_since_ns = "Sleep", machine.now
@@ -142,6 +142,5 @@ def SleepEx(context: Context, milliseconds: int, alertable: int) -> int:
 
 @export("kernel32", BOOL)
 def SwitchToThread(context: Context) -> int:
-    """Yield to a ready thread of the same processor: there is none, each thread has a processor of its own."""
-    context.machine.spend(context.machine.costs.yield_ns)
-    return 0
+    """Yield to a ready thread: 1 when there was one. There is none where each thread has a processor of its own."""
+    return int(context.machine.yield_processor())
