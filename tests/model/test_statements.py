@@ -21,6 +21,7 @@ from wintun_model.revision import DEFAULT_REVISION, REVISIONS, Revision
 from wintun_model.ring import ring_bytes_of
 from wintun_model.send import send
 from wintun_model.session import (
+    LIBRARY_REVISIONS,
     MARK,
     Session,
     SessionRing,
@@ -333,6 +334,34 @@ def test_the_library_never_sets_alertable_of_the_send_ring(session):
     assert session.receiving.alertable.cells[2] == 7
     stored = {one.word.name for one in operations if isinstance(one, op.Store)}
     assert stored == {"receive.Head", "send.Tail"}
+
+
+@pytest.mark.parametrize(("revision", "always"), [("0.9", True), ("0.9.1", True), ("0.9.2", False), ("2026-02", False)])
+def test_tail_is_stored_when_the_ring_has_another(session, revision, always):
+    executor = ImmediateExecutor()
+    session.revision = LIBRARY_REVISIONS[revision]
+    ring = session.sending
+    ring.alertable.cells[2] = 1
+
+    def sent(offset):
+        """Whether a send stored Tail, and whether it told the driver."""
+        operations = []
+        session.send_moved.signalled = False
+        executor.run(recorded(send_packet(session, offset), operations))
+        stores = [one for one in operations if isinstance(one, op.Store) and one.word is ring.tail]
+        return bool(stores), session.send_moved.signalled
+
+    first, second, third = (executor.run(allocate_send_packet(session, 4))[1] for _ in range(3))
+    # Nothing at the front is finished, and the ring's Tail is what it was.
+    assert sent(second) == (always, always)
+    # Somebody has changed it: it is put right.
+    ring.tail.cells[1] = 40
+    assert sent(third) == (True, True)
+    assert ring.tail.cells[1] == 0
+    # Somebody has set it to where it is to go: there is nothing to store.
+    ring.tail.cells[1] = 24
+    assert sent(first) == (always, always)
+    assert ring.tail.cells[1] == 24
 
 
 def test_each_direction_of_a_session_has_a_lock_of_its_own(session):
