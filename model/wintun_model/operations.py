@@ -422,17 +422,44 @@ class Wait(Operation):
 class Spin(Operation):
     """Spin until `word` differs from `value`, `event` is set, or `limit_ticks` of the performance counter have passed.
 
-    One pass tests, in this order: moved, event, deadline; otherwise it yields the processor and goes round. Sends back
-    the value of `word` loaded last, so one equal to `value` means that the event or the deadline ended it.
+    One pass tests, in this order: moved, event (if there is one), deadline; otherwise it goes round, and first yields
+    the processor if it is one that `yields`. Sends back the value of `word` loaded last, so one equal to `value` means
+    that the event or the deadline ended it.
     """
 
-    __slots__ = ("event", "limit_ticks", "value", "word")
+    __slots__ = ("event", "limit_ticks", "value", "word", "yields")
 
-    def __init__(self, word: Word, value: int, event: Event, limit_ticks: int) -> None:
+    def __init__(self, word: Word, value: int, event: Event | None, limit_ticks: int, yields: bool = True) -> None:
         self.word = word
         self.value = value
         self.event = event
         self.limit_ticks = limit_ticks
+        self.yields = yields
+
+
+class Sleep(Operation):
+    """Sleep for `duration_ns` at least; without a fine timer, until a tick of the system's (spec win32 §3)."""
+
+    __slots__ = ("duration_ns", "is_fine")
+
+    def __init__(self, duration_ns: int, is_fine: bool = False) -> None:
+        self.duration_ns = duration_ns
+        self.is_fine = is_fine
+
+
+class Yield(Operation):
+    """Let another ready thread run, if there is one. Sends back whether there was."""
+
+    __slots__ = ()
+
+
+class Work(Operation):
+    """Work of the caller's own that takes `duration_ns` and that nobody else can see, such as handling a packet."""
+
+    __slots__ = ("duration_ns",)
+
+    def __init__(self, duration_ns: int) -> None:
+        self.duration_ns = duration_ns
 
 
 class ReadFrequency(Operation):

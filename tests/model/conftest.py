@@ -307,9 +307,8 @@ def told(operation):
         case op.TakeCompleted():
             return f"{name} {_short(operation.active)}"
         case op.Spin():
-            return (
-                f"{name} {_short(operation.word)}!={operation.value} {_short(operation.event)} {operation.limit_ticks}"
-            )
+            event = "-" if operation.event is None else _short(operation.event)
+            return f"{name} {_short(operation.word)}!={operation.value} {event} {operation.limit_ticks}"
         case op.Wait():
             return f"{name} {'|'.join(_short(event) for event in operation.events)}"
         case op.Set() | op.Clear() | op.IsSet() | op.Dereference():

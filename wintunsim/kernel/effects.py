@@ -93,6 +93,9 @@ class TimedEffects:
             op.Clear: machine.clear_event,
             op.Wait: self._wait,
             op.Spin: self._spin,
+            op.Sleep: self._sleep,
+            op.Yield: machine.yield_processor,
+            op.Work: machine.spend,
             op.ReadFrequency: self._frequency,
             op.StartThread: self._start_thread,
             op.Allocate: self._allocate,
@@ -184,18 +187,23 @@ class TimedEffects:
         self.surroundings.check_memory()
         return index
 
-    def _spin(self, word: op.Word, value: int, event: op.Event, limit_ticks: int) -> int:
+    def _sleep(self, duration_ns: int, is_fine: bool = False) -> None:
+        machine = self.machine
+        until_ns = machine.now + duration_ns
+        machine.block(until_ns if is_fine else machine.tick_after(until_ns))
+
+    def _spin(self, word: op.Word, value: int, event: op.Event | None, limit_ticks: int, yields: bool = True) -> int:
         """One step: block until the word moves, the event is set or the deadline has passed, then load once more.
 
         A spinning thread notices within a pass; it sees what a client stored from the client's next call or loop
         iteration on, when the store becomes visible to the simulation.
         """
-        if word.cells[word.index] == value and not event.signalled:
+        if word.cells[word.index] == value and not (event is not None and event.signalled):
             machine = self.machine
             self.spins[word] = watch = WordWatch(word, value)
             deadline_ns = machine.now + limit_ticks * TICK_NS
             try:
-                machine.spin((watch, event), deadline_ns)
+                machine.spin((watch,) if event is None else (watch, event), deadline_ns, yields=yields)
             finally:
                 del self.spins[word]
             self.surroundings.check_memory()

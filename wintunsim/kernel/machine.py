@@ -90,8 +90,8 @@ class Machine(Scheduler):
         self.forget_wait(thread)
         return index
 
-    def spin(self, objects: Sequence[Waitable], deadline_ns: int) -> int:
-        """Wait for any of `objects` as a loop does that looks again and again, and yields its processor in between."""
+    def spin(self, objects: Sequence[Waitable], deadline_ns: int, *, yields: bool = True) -> int:
+        """Wait for any of `objects` as a loop does that looks again and again, and may yield its processor between."""
         return self.wait_quietly(objects, deadline_ns, self.costs.pass_ns)
 
     def _enter_wait(self, thread: Thread, objects: Sequence[Waitable], wait_all: bool) -> None:

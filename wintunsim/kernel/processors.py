@@ -176,14 +176,14 @@ class LimitedMachine(Machine):
             state.is_spinning = False
             state.level -= 1
 
-    def spin(self, objects: Sequence[Waitable], deadline_ns: int) -> int:
-        """A spin: occupies the processor, but gives it to anybody who wants it."""
+    def spin(self, objects: Sequence[Waitable], deadline_ns: int, *, yields: bool = True) -> int:
+        """A spin occupies the processor; one that yields gives it to anybody who wants it."""
         thread = self.current
         if thread is None or thread.is_killed:
             self._refuse()
         assert thread is not None
         state = self.scheduling(thread)
-        state.is_spinning = state.yields = True
+        state.is_spinning, state.yields = True, yields
         try:
             return super().spin(objects, deadline_ns)
         finally:
