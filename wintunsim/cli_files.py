@@ -7,7 +7,7 @@ from pathlib import Path
 
 from wintunsim.errors import UsageError
 
-_OUTPUTS = ("trace", "capture", "report", "log_calls")
+_OUTPUTS = ("trace", "perfetto", "capture", "report", "log_calls")
 
 
 def check_files(options: argparse.Namespace) -> None:
