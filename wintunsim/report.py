@@ -105,6 +105,11 @@ class Report:
         """The report as JSON, indented, with a line end."""
         return json.dumps(self.as_dict(), indent=2, ensure_ascii=False) + "\n"
 
+    def _repr_html_(self) -> str:
+        from wintunsim.report_html import report_html
+
+        return report_html(self)
+
     def to_text(self) -> str:
         """The report for people: some lines, each with a line end."""
         lines = [
