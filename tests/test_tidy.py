@@ -118,6 +118,7 @@ LAYERS = [
     {"wintun_model", "wintunsim.errors"},
     {"wintunsim.kernel"},
     {"wintunsim.win32", "wintunsim.network", "wintunsim.trace"},
+    {"wintunsim.attachment"},
     {"wintunsim.clients", "wintunsim.experiments", "wintunsim.conformance", "wintunsim.explore"},
     {"wintunsim"},
 ]

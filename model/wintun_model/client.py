@@ -136,7 +136,8 @@ def read(ring: ClientRing, strategy: ReadStrategy = ReadStrategy()) -> Routine[b
             return packet
         if strategy.spin_ticks:
             head = yield ring.head.load
-            if (yield Spin(ring.tail, head, None, strategy.spin_ticks, False)) != head:
+            tail = yield Spin(ring.tail, head, None, strategy.spin_ticks, False)
+            if tail != head:
                 continue
         if strategy.sleep_ns:
             yield Sleep(strategy.sleep_ns, strategy.sleeps_finely)

@@ -57,8 +57,19 @@ def clock_use(kind: type[op.Operation]) -> int:
     return 0 if kind in UNCLOCKED else PRIVATE if kind in CLOCKED else VISIBLE
 
 
-def costs_of(costs: Costs) -> dict[type[op.Operation], int]:
+SYSTEM_CALLS: frozenset[type[op.Operation]] = frozenset((op.Clear, op.Set, op.Sleep, op.Wait, op.Yield))
+"""What a routine in user mode needs the kernel for."""
+
+
+def costs_of(costs: Costs, *, in_user_mode: bool = False) -> dict[type[op.Operation], int]:
     """What operations cost, in ns, where that is not `load_ns`."""
+    table = _costs_of(costs)
+    if in_user_mode:
+        table |= dict.fromkeys(SYSTEM_CALLS, costs.system_call_ns)
+    return table
+
+
+def _costs_of(costs: Costs) -> dict[type[op.Operation], int]:
     return {
         op.Fence: costs.fence_ns,
         op.Set: costs.event_ns,

@@ -19,8 +19,8 @@ from functools import cache
 from types import CodeType
 from typing import Any
 
+from wintun_model import client, receive, ring, send, session
 from wintun_model import operations as op
-from wintun_model import receive, ring, send, session
 from wintunsim.kernel.clock_use import COSTS_LATER, PRIVATE, VISIBLE, clock_use
 from wintunsim.kernel.machine import Machine
 from wintunsim.kernel.processors import LimitedMachine
@@ -38,6 +38,10 @@ ROUTINES: tuple[Any, ...] = (
     session.allocate_send_packet,
     session.send_packet,
     session._pass_finished,
+    client.pop,
+    client.read,
+    client.push,
+    client.write,
 )
 """What runs for each packet; everything else stays with the step engine."""
 

@@ -83,6 +83,8 @@ class TimedEffects:
         self._run = run
         self.spins: dict[op.Word, WordWatch] = {}
         """Words that a thread spins on."""
+        self.same: dict[op.Word, op.Word] = {}
+        """For a client's own word, the driver's at the same place in memory: it is that whose stores are seen."""
         self.table: dict[type[op.Operation], Callable[..., Any]] = {
             **PLAIN_EFFECTS,
             op.Store: self._store,
@@ -200,6 +202,7 @@ class TimedEffects:
         """
         if word.cells[word.index] == value and not (event is not None and event.signalled):
             machine = self.machine
+            word = self.same.get(word, word)
             self.spins[word] = watch = WordWatch(word, value)
             deadline_ns = machine.now + limit_ticks * TICK_NS
             try:

@@ -38,18 +38,29 @@ def _explained(error: ValueError) -> Exception:
 
 
 class Executor:
-    """Performs routines in virtual time for all threads of one machine. `engine` is "direct" or "step"."""
+    """Performs routines in virtual time for all threads of one machine. `engine` is "direct" or "step".
 
-    def __init__(self, machine: Machine, surroundings: Surroundings, *, engine: str = "direct") -> None:
+    With `kernel`, the executor of the driver's routines, it is one for routines in user mode on the same machine, where
+    waiting and setting events are system calls.
+    """
+
+    def __init__(
+        self,
+        machine: Machine,
+        surroundings: Surroundings,
+        *,
+        engine: str = "direct",
+        kernel: Executor | None = None,
+    ) -> None:
         self.machine = machine
         self.surroundings = surroundings
-        self.effects = TimedEffects(machine, surroundings, self.run)
+        self.effects: TimedEffects = TimedEffects(machine, surroundings, self.run) if kernel is None else kernel.effects
         self.spins = self.effects.spins
-        self.monitors: list[Monitor] = []
+        self.monitors: list[Monitor] = [] if kernel is None else kernel.monitors
         """What watches the rings that are registered."""
         self.must_check = False
         """Whether memory of such rings may go at any time, because nothing holds it."""
-        costs = costs_of(machine.costs)
+        costs = costs_of(machine.costs, in_user_mode=kernel is not None)
         plain = self.effects.table
         cost = {kind: costs.get(kind, machine.costs.load_ns) for kind in plain}
         self._table = {kind: (handler(kind, plain[kind]), cost[kind], clock_use(kind)) for kind in plain}

@@ -90,6 +90,8 @@ class Port:
         self.refused: dict[int, int] = {}
         """Packets refused or failed by the driver, by status."""
         self.trace_number = self.machine.trace.define(adapter.name, self.machine.time())
+        self.handed_down = 0
+        """Packets that the system came to send, also those that it did not because the link was down."""
         self._queue: deque[Packet] = deque()
         self._outgoing: Outgoing = iter(())
         self._next: tuple[int, int, int, bytes] | None = None
@@ -162,6 +164,7 @@ class Port:
                     machine.sleep_until(following[0])
                 self._is_idle = False
                 continue
+            self.handed_down += len(chain)
             if not self.connected:
                 # The system does not send on an interface whose media is disconnected.
                 self._count_refused(int(NdisStatus.NDIS_STATUS_MEDIA_DISCONNECTED), len(chain))
@@ -188,6 +191,14 @@ class Port:
             following = next(outgoing, None)
         self._next = following
         return chain
+
+    def due_by(self, time_ns: int) -> int:
+        """How many packets the system was to send by then, if it comes to no more: for the end of a run."""
+        late = len(self._queue)
+        while self._next is not None and self._next[0] <= time_ns:
+            late += 1
+            self._next = next(self._outgoing, None)
+        return self.handed_down + late
 
     def _count_refused(self, status: int, count: int = 1) -> None:
         self.refused[status] = self.refused.get(status, 0) + count

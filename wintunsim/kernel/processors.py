@@ -14,6 +14,7 @@ from typing import Any
 from wintun_model.operations import Event, Lock
 from wintunsim.kernel.host import Background, Host
 from wintunsim.kernel.machine import FOREVER, TIMED_OUT, Machine, Thread, Waitable
+from wintunsim.kernel.scheduling import Processor, Scheduling
 
 BOOST_DRIVER = 2
 """What a thread's priority is raised by when the driver's send event wakes it: the network increment."""
@@ -21,47 +22,6 @@ BOOST_EVENT = 1
 """The same for an event that a program sets: the event increment."""
 REAL_TIME = 16
 """Priorities from here on are not boosted."""
-
-
-class Processor:
-    """One processor: which thread it runs, since when it is idle, how long it has worked, in ns."""
-
-    __slots__ = ("busy_ns", "idle_since_ns", "last", "number", "thread")
-
-    def __init__(self, number: int) -> None:
-        self.number = number
-        self.thread: Thread | None = None
-        self.last: Thread | None = None
-        self.idle_since_ns = 0
-        self.busy_ns = 0
-
-
-class Scheduling:
-    """What the scheduler knows of one thread."""
-
-    __slots__ = (
-        "boost", "busy_ns", "due_ns", "is_queued", "is_spinning", "level", "order", "processor", "quantum_end_ns",
-        "remaining_ns", "since_ns", "switches", "yields",
-    )  # fmt: skip
-
-    def __init__(self) -> None:
-        self.processor: Processor | None = None
-        self.boost = 0
-        self.level = 0
-        """How many spin locks it holds: above 0 it is not preempted."""
-        self.is_queued = False
-        self.is_spinning = False
-        self.yields = False
-        """Whether its spin lets anybody else run."""
-        self.order = 0
-        self.due_ns = 0
-        """When the operation that is under way ends."""
-        self.remaining_ns = 0
-        """What is left of it, once the thread is preempted."""
-        self.quantum_end_ns = 0
-        self.since_ns = 0
-        self.busy_ns = 0
-        self.switches = 0
 
 
 class LimitedMachine(Machine):

@@ -1,0 +1,7 @@
+"""Experiments: a client strategy, a workload, a driver and a computer; what came of it, as numbers."""
+
+from wintunsim.experiments.client import Client
+from wintunsim.experiments.experiment import Experiment
+from wintunsim.experiments.result import Result
+
+__all__ = ["Client", "Experiment", "Result"]

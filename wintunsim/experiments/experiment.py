@@ -1,0 +1,101 @@
+"""`Experiment`: everything that decides a run, as data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any
+
+from wintun_model.abi import MAX_RING_CAPACITY, MIN_RING_CAPACITY
+from wintun_model.revision import DEFAULT_REVISION, REVISIONS
+from wintunsim.errors import UsageError
+from wintunsim.experiments.client import Client
+from wintunsim.experiments.result import Result
+from wintunsim.kernel.faults import FaultPlan
+from wintunsim.kernel.host import profile
+from wintunsim.network.options import parse_duration, parse_returns
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Experiment:
+    """One run: what is offered to which client, over which driver, on which computer, for how long.
+
+    UsageError, which names the field, for values that make no sense. Two equal experiments have the same result.
+    """
+
+    workload: tuple[str, ...] | str = ("udp:rate=100000,size=1400",)
+    """What the system sends, in the words of `--traffic`; one source or several."""
+    client: Client = field(default_factory=Client)
+    host: str = "desktop"
+    """The computer, as the name of a profile."""
+    driver: str = DEFAULT_REVISION
+    capacity: int = 0x100000
+    """The capacity of each ring, in bytes: a power of two from 128 KiB to 64 MiB."""
+    duration: str = "100ms"
+    """How long packets are offered, in virtual time from the registration on."""
+    returns: str = "inside"
+    """When the system gives received packets back, in the words of `--returns`."""
+    faults: tuple[str, ...] = ()
+    """What fails, in the words of `--fault`."""
+    engine: str = "direct"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        workload = (self.workload,) if isinstance(self.workload, str) else tuple(self.workload)
+        object.__setattr__(self, "workload", workload)
+        object.__setattr__(self, "faults", (self.faults,) if isinstance(self.faults, str) else tuple(self.faults))
+        if isinstance(self.client, Mapping):
+            object.__setattr__(self, "client", Client(**self.client))
+        if self.driver not in REVISIONS:
+            raise UsageError(f"the driver of the experiment is {self.driver!r}: choose one of {', '.join(REVISIONS)}")
+        profile(self.host)
+        is_number = isinstance(self.capacity, int) and not isinstance(self.capacity, bool)
+        if not is_number or not MIN_RING_CAPACITY <= self.capacity <= MAX_RING_CAPACITY:
+            raise UsageError(
+                f"the capacity of the experiment is {self.capacity!r}: give a power of two from {MIN_RING_CAPACITY} to "
+                f"{MAX_RING_CAPACITY}"
+            )
+        if self.capacity & (self.capacity - 1):
+            raise UsageError(f"the capacity of the experiment is {self.capacity}: give a power of two")
+        if self.engine not in ("direct", "step"):
+            raise UsageError(f"the engine of the experiment is {self.engine!r}: choose direct or step")
+        if isinstance(self.seed, bool) or not isinstance(self.seed, int) or not 0 <= self.seed < 1 << 64:
+            raise UsageError(f"the seed of the experiment is {self.seed!r}: give an integer from 0 to 2^64 - 1")
+        if not self.duration_ns:
+            raise UsageError("the duration of the experiment is 0: give a time, such as 100ms")
+        parse_returns(self.returns)
+        FaultPlan.parse(*self.faults)
+
+    @property
+    def duration_ns(self) -> int:
+        """The duration in ns."""
+        return parse_duration(self.duration)
+
+    def run(self) -> Result:
+        """Run it. The same experiment has the same result, everywhere."""
+        from wintunsim.experiments.runner import run
+
+        return run(self)
+
+    def with_values(self, values: Mapping[str, Any]) -> Experiment:
+        """The same with some values changed: fields of the experiment or, by their names, of its client.
+
+        UsageError for a name that neither has.
+        """
+        own = {item.name for item in fields(self)}
+        of_client = {item.name for item in fields(Client)}
+        for name in values:
+            if name not in own | of_client:
+                raise UsageError(
+                    f"an experiment has no {name!r}: it has {', '.join(sorted(own))} and, of its client, "
+                    f"{', '.join(sorted(of_client))}"
+                )
+        client = replace(self.client, **{name: value for name, value in values.items() if name in of_client - own})
+        changed = {name: value for name, value in values.items() if name in own}
+        return replace(self, **{"client": client, **changed})
+
+    def as_dict(self) -> dict[str, Any]:
+        """The experiment as plain data, ready for JSON; `Experiment(**data)` makes it again."""
+        data = asdict(self)
+        data["workload"], data["faults"] = list(data["workload"]), list(data["faults"])
+        return data
