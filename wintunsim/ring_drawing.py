@@ -71,8 +71,6 @@ def _summary(view: RingView) -> str:
     is_set = view.alertable != 0
     dot = f'<circle cx="{_RIGHT - 84}" cy="14" r="5" {_dot_look(is_set)}/>'
     line += f"<g><title>{_ALERTABLE[is_set]}</title>{dot}{_text(_RIGHT, 18, f'Alertable {view.alertable}', 'end')}</g>"
-    if view.problem and amount is not None:
-        line += _text(_RIGHT, 38, view.problem, "end", style=f"fill:{_WARNING}")
     return line
 
 
@@ -166,6 +164,8 @@ def _unrolled(view: RingView) -> list[str]:
         _text(_LEFT, top - 8, "content, from Head to Tail", opacity=0.75),
         _rect(_LEFT, top, _RIGHT - _LEFT, height, 'fill="#808080" fill-opacity="0.18"', f"{amount:,} bytes"),
     ]
+    if view.problem:
+        parts.append(_text(_RIGHT, top - 8, view.problem, "end", style=f"fill:{_WARNING}"))
     place = 0
     run_start, run_packets = 0, 0
     shade = False

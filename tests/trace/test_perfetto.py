@@ -477,6 +477,33 @@ def test_late_returns_are_the_end_of_the_way(path):
         assert way[2].track.name == "Wintun NDIS return 1"
 
 
+def test_heads_that_are_stored_in_the_wrong_order_lose_no_packets_way(tmp_path):
+    """Two returns may store Head in either order (B2); then there is more in the ring for a moment."""
+    returns = ReturnPolicy(delay_ns=200_000, jitter_ns=100_000, processors=2, order="random")
+    found, _ = simulate(
+        tmp_path / "p",
+        "udp:rate=300000,size=1400",
+        client=SATURATED,
+        arguments=("1200",),
+        returns=returns,
+        host="desktop",
+        trace=tmp_path / "t",
+    )
+    received = [way for way in found.ways() if way[-1] == "return"]
+    assert set(received) == {("written by the client", "receive", "return")}
+    assert len(received) == len(found.named("receive")) > 1000
+    head = tail = most = went_back = 0
+    for line in map(json.loads, (tmp_path / "t").read_text().splitlines()):
+        if line.get("word") == "Wintun.receive.Head" and line["value"] != 0xFFFFFFFF:
+            head = line["value"]
+            went_back += head < line["old"]
+        elif line.get("word") == "Wintun.receive.Tail":
+            tail = line["value"]
+        most = max(most, (tail - head) % 0x400000)
+    assert went_back
+    assert max(value for _, value in found.counter("receive ring content")) == most
+
+
 def test_a_client_that_stores_nonsense_is_traced_all_the_same(path):
     def script(ndis):
         ndis.wait_for_link()
