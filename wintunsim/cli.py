@@ -19,6 +19,14 @@ traffic (SPEC of --traffic, repeatable):
   capture:FILE[,local=ADDR][,loop=N][,speed=X]   packets of a pcap or pcapng file from the local addresses
   udp:rate=PPS,size=BYTES[,count=N][,from=ADDR][,to=ADDR]
   ping:count=N[,interval=DUR][,size=BYTES][,from=ADDR][,to=ADDR]
+  constant:rate=RATE,size=SIZE  or  poisson:rate=RATE,size=SIZE   evenly spaced, or by chance
+  bursts:rate=RATE,on=DUR,off=DUR,size=SIZE[,times=fixed|exponential][,gaps=even|poisson]   the rate is that while on
+  trains:burst=N,every=DUR,size=SIZE[,gap=DUR]   N packets together, or DUR apart
+    these four with [,count=N][,flows=N][,weights=A/B/...][,version=4|6|both][,from=ADDR][,to=ADDR]
+  tcp:[window=N|BYTES][,size=BYTES][,rtt=DUR][,ack=returned|taken][,count=N][,initial=N][,rto=DUR][,retries=N]
+    [,series=off|on][,from=ADDR][,to=ADDR]   a closed loop: what is lost costs it what it costs TCP
+    RATE: 1000 or 1.5Mpps (packets/s), 10Gbit (bits/s)   BYTES of a window: 256KiB; a plain number is packets
+    SIZE: 1400, 64-1500, imix, imix-ethernet, imix-ipv6, 40x7/1500x1 (a mix), coalesced, coalesced-1-44, capture:FILE
   none
 returns (SPEC of --returns):
   inside (the default), kept, or late:delay=DUR[,jitter=DUR][,processors=N][,batch=N][,order=fifo|lifo|random];

@@ -189,10 +189,33 @@ def _adapter_lines(adapter: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _echo_lines(row: dict[str, Any]) -> list[str]:
-    """What became of a ping."""
-    if "sent" not in row:
+def _workload_lines(row: dict[str, Any]) -> list[str]:
+    """What became of a workload, or of a closed loop."""
+    if "offered" not in row:
         return []
+    counts = [f"{row['offered']:,} offered"]
+    words = ("refused", "taken", "discarded", "in_flight", "returned", "reordered", "repeated", "damaged")
+    counts += [f"{row[key]:,} {key.replace('_', ' ')}" for key in words if row.get(key)]
+    lines = [f"           {', '.join(counts)}"]
+    if "goodput_bits_per_s" in row:
+        again = f"{row['retransmissions']:,} retransmissions"
+        if row["retransmissions"]:
+            again += f" ({row['fast_retransmits']:,} fast retransmits, {row['timeouts']:,} timeouts)"
+        given_up = "; given up" if row["given_up"] else ""
+        goodput = row["goodput_bits_per_s"] / 1e6
+        text = f"{goodput:,.0f}" if goodput >= 100 else f"{goodput:.3g}"
+        lines.append(f"           goodput {text} Mbit/s, {again}{given_up}")
+    for key, title in (("to_client_ns", "until taken"), ("round_trip_ns", "round trip")):
+        if row.get(key) is not None:
+            times = " / ".join(format_duration(row[key][name]) for name in ("min", "p50", "p99", "max"))
+            lines.append(f"           {title} min / p50 / p99 / max {times}")
+    return lines
+
+
+def _echo_lines(row: dict[str, Any]) -> list[str]:
+    """What became of a ping, or of another source that is told of its packets."""
+    if "sent" not in row:
+        return _workload_lines(row)
     text = f"           {row['sent']} sent, {row['answered']} answered"
     if row.get("rtt_min_ns") is not None:
         times = " / ".join(format_duration(row[f"rtt_{name}_ns"]) for name in ("min", "avg", "max"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from wintunsim.errors import UsageError
@@ -30,8 +31,9 @@ class TcpTraffic:
     that only reads). The far end acknowledges each of them, and the acknowledgement is back `rtt_ns` later. What the
     driver refuses is lost, and nobody tells the sender: three duplicate acknowledgements or a timeout do.
 
-    `count` is how many segments there are to send; None never ends. With `series`, `window_series` holds every change
-    of the window, in the report too. UsageError for values outside of their ranges.
+    `window_packets` says the receiver's window in segments, instead of `options`. `count` is how many segments there
+    are to send; None never ends. With `series`, `window_series` holds every change of the window, in the report too.
+    UsageError for values outside of their ranges.
     """
 
     name = "tcp"
@@ -41,6 +43,7 @@ class TcpTraffic:
         options: TcpOptions | None = None,
         *,
         size_bytes: int = 1500,
+        window_packets: int | None = None,
         rtt_ns: int = 0,
         acknowledged_by: str = "returned",
         count: int | None = None,
@@ -49,7 +52,6 @@ class TcpTraffic:
         destination: Address | str | None = None,
         index: int = 0,
     ) -> None:
-        self.options = options or TcpOptions()
         if acknowledged_by not in ACKNOWLEDGED_BY:
             words = ", ".join(ACKNOWLEDGED_BY)
             raise UsageError(f"tcp segments are acknowledged by {acknowledged_by!r}: choose one of {words}")
@@ -58,6 +60,10 @@ class TcpTraffic:
         self._packets = StampedPackets(self.flow, TCP)
         self.size_bytes = in_range("the tcp size", size_bytes, self._packets.least_bytes, PACKET_MAX_BYTES)
         self.segment_bytes = size_bytes - self._packets.headers_bytes
+        self.options = options or TcpOptions()
+        if window_packets is not None:
+            in_range("the tcp window in packets", window_packets, 1, 1 << 20)
+            self.options = replace(self.options, window_bytes=window_packets * self.segment_bytes)
         self.rtt_ns = in_range("the tcp rtt in ns", rtt_ns, 0, RTT_MOST_NS)
         self.acknowledged_by = acknowledged_by
         self.count = None if count is None else in_range("the tcp count", count, 1, COUNT_MAX)
