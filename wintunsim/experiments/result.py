@@ -10,6 +10,47 @@ import numpy.typing as npt
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Steps:
+    """A number that changes now and then, over virtual time: each change, or what it was like in equal spans.
+
+    Changes are kept one by one (`span_ns` is 1) until there are too many; then those in one span become one entry.
+    """
+
+    times_ns: npt.NDArray[np.int64]
+    """When it changed, or where the span begins; rising. A span without a change has no entry."""
+    least: npt.NDArray[np.int64]
+    """The least that it changed to there."""
+    most: npt.NDArray[np.int64]
+    last: npt.NDArray[np.int64]
+    """What it was afterwards."""
+    span_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Series:
+    """What a run was like over virtual time, in memory that does not grow with its length."""
+
+    send_content: Steps
+    """Bytes in the send ring."""
+    receive_content: Steps
+    dropped: Steps
+    """Packets that the driver refused or failed so far."""
+    capacity_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moments:
+    """The trace of a window of virtual time, for `plots.timeline`."""
+
+    from_ns: int
+    to_ns: int
+    records: npt.NDArray[np.int64] = field(repr=False)
+    """One row a record, as `wintun_model.trace` has them."""
+    names: tuple[str, ...] = field(repr=False)
+    """The names that threads and subjects stand for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
     """The outcome of one run. Packets towards the client are counted; `echoed` ones are those that it wrote back.
 
@@ -46,6 +87,10 @@ class Result:
     """How long each delivered packet stood in the send ring, in the order in which they left it."""
     echo_latencies_ns: npt.NDArray[np.int64] = field(repr=False)
     """The same for the receive ring."""
+    series: Series | None = field(default=None, repr=False)
+    """If it was asked for."""
+    moments: Moments | None = field(default=None, repr=False)
+    """If a window was asked for."""
 
     @property
     def dropped_packets(self) -> int:
