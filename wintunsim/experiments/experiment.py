@@ -71,11 +71,15 @@ class Experiment:
         """The duration in ns."""
         return parse_duration(self.duration)
 
-    def run(self) -> Result:
-        """Run it. The same experiment has the same result, everywhere."""
+    def run(self, *, series: bool = False, window_ns: tuple[int, int] | None = None) -> Result:
+        """Run it. The same experiment has the same result, everywhere.
+
+        With `series` the result has what the run was like over time; with `window_ns` the trace between two virtual
+        times, so many ns after the start. UsageError for a window that makes no sense or has too much in it.
+        """
         from wintunsim.experiments.runner import run
 
-        return run(self)
+        return run(self, series=series, window_ns=window_ns)
 
     def with_values(self, values: Mapping[str, Any]) -> Experiment:
         """The same with some values changed: fields of the experiment or, by their names, of its client.
