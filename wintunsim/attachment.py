@@ -189,7 +189,7 @@ class Attachment:
         if not isinstance(source, Seeded):
             return iter(source)
         seed = self.machine.seed
-        return source.packets(lambda name: Stream(seed, f"traffic.{place + 1}.{name}"), start_ns)
+        return source.seeded_packets(lambda name: Stream(seed, f"traffic.{place + 1}.{name}"), start_ns)
 
     def _outgoing(self, start_ns: int) -> Iterator[tuple[int, int, int, bytes]]:
         # Ties go to the source that was named first: (time, place) decides before anything else is compared.

@@ -18,7 +18,7 @@ Streams = Callable[[str], Stream]
 class Seeded(Protocol):
     """A source whose packets depend on the seed."""
 
-    def packets(self, streams: Streams, start_ns: int) -> Iterator[tuple[int, bytes]]:
+    def seeded_packets(self, streams: Streams, start_ns: int) -> Iterator[tuple[int, bytes]]:
         """What its iteration gives: pairs of a time in ns since the traffic began, at `start_ns`, and an IP packet."""
 
 

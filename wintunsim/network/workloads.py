@@ -57,7 +57,7 @@ class Workload:
         ends = f"{flow.source} > {flow.destination}" + (f" and {more} more flow{'s' if more > 1 else ''}" * bool(more))
         self.description = f"{name} {ends}, {what} of {sizes.description}, {arrivals.description}"
 
-    def packets(self, streams: Streams, start_ns: int) -> Iterator[tuple[int, bytes]]:
+    def seeded_packets(self, streams: Streams, start_ns: int) -> Iterator[tuple[int, bytes]]:
         """Pairs of a time in ns since `start_ns` and a packet; what was counted before is forgotten."""
         self._accounts = accounts = FlowAccounts(self.flows)
         makers = accounts.makers
@@ -75,7 +75,7 @@ class Workload:
             accounts.offer(number, place, sequence, start_ns + time_ns)
 
     def __iter__(self) -> Iterator[tuple[int, bytes]]:
-        return self.packets(lambda name: Stream(0, name), 0)
+        return self.seeded_packets(lambda name: Stream(0, name), 0)
 
     # -- what became of them (`feedback.Feedback`) ------------------------------------------------------------------
 
