@@ -21,7 +21,7 @@ traffic (SPEC of --traffic, repeatable):
   ping:count=N[,interval=DUR][,size=BYTES][,from=ADDR][,to=ADDR]
   constant:rate=RATE,size=SIZE  or  poisson:rate=RATE,size=SIZE   evenly spaced, or by chance
   bursts:rate=RATE,on=DUR,off=DUR,size=SIZE[,times=fixed|exponential][,gaps=even|poisson]   the rate is that while on
-  trains:burst=N,every=DUR,size=SIZE[,gap=DUR]   N packets together, or DUR apart
+  trains:burst=N,every=DUR,size=SIZE[,gap=DUR]   N packets at once, or so far apart, again and again
     these four with [,count=N][,flows=N][,weights=A/B/...][,version=4|6|both][,from=ADDR][,to=ADDR]
   tcp:[window=N|BYTES][,size=BYTES][,rtt=DUR][,ack=returned|taken][,count=N][,initial=N][,rto=DUR][,retries=N]
     [,series=off|on][,from=ADDR][,to=ADDR]   a closed loop: what is lost costs it what it costs TCP

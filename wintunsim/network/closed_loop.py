@@ -81,7 +81,7 @@ class TcpTraffic:
         self._begun_ns = self._done_ns = 0
         self._timer_ns: int | None = None
         self._segments: dict[int, int] = {}
-        self._acknowledgements: deque[tuple[int, int]] = deque()
+        self._acknowledgements: deque[tuple[int, int, int]] = deque()
         self._offered = self._accepted = self._refused = self._taken = self._discarded = self._damaged = 0
         self._round_trips = Delays()
         self._window_least = self._window_most = self._window_now = self._sender.window_bytes
@@ -147,10 +147,10 @@ class TcpTraffic:
         """A segment has come to the far end."""
         expected = self._receiver.arrive(segment)
         if not self.rtt_ns:
-            self._acknowledge(now_ns, expected)
+            self._acknowledge(now_ns, expected, segment)
             return
         assert self._line is not None
-        self._acknowledgements.append((now_ns + self.rtt_ns, expected))
+        self._acknowledgements.append((now_ns + self.rtt_ns, expected, segment))
         if len(self._acknowledgements) == 1:
             self._line.call_at(now_ns + self.rtt_ns, self._acknowledgements_come)
 
@@ -158,12 +158,12 @@ class TcpTraffic:
         assert self._line is not None
         waiting, now_ns = self._acknowledgements, self._line.time_ns()
         while waiting and waiting[0][0] <= now_ns:
-            self._acknowledge(now_ns, waiting.popleft()[1])
+            self._acknowledge(now_ns, *waiting.popleft()[1:])
         if waiting:
             self._line.call_at(waiting[0][0], self._acknowledgements_come)
 
-    def _acknowledge(self, now_ns: int, expected: int) -> None:
-        round_trip_ns = self._sender.acknowledge(now_ns, expected)
+    def _acknowledge(self, now_ns: int, expected: int, segment: int) -> None:
+        round_trip_ns = self._sender.acknowledge(now_ns, expected, segment)
         if round_trip_ns is not None:
             self._round_trips.note(round_trip_ns)
         self._look(now_ns)

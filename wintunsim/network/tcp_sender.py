@@ -1,13 +1,13 @@
 """A TCP-like sender and its receiver, as state machines without a clock: window, acknowledgements, loss (RFC 5681).
 
-NewReno without selective acknowledgements: slow start, additive increase, fast retransmit after three duplicates with
-fast recovery (RFC 6582, where every partial acknowledgement restarts the timer), limited transmit (RFC 3042), and a
-retransmission timeout with backoff (RFC 6298). Segments are counted from 0 and are all of one size; windows are in
-bytes.
+Slow start, additive increase, multiplicative decrease, fast retransmit after three duplicates, repair by selective
+acknowledgements (RFC 6675, as Windows does), and a retransmission timeout with backoff (RFC 6298). Each segment that
+comes is acknowledged at once. Segments are counted from 0 and are all of one size; windows are in bytes.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -92,30 +92,39 @@ class TcpSender:
         self._transmit = transmit
         self.acknowledged = 0
         """The first segment that is not acknowledged."""
-        self.next = 0
-        """The segment to be sent next."""
         self.highest = 0
         """The first segment that was never sent."""
-        self.window_bytes = min(options.initial_segments * segment_bytes, max(options.window_bytes, segment_bytes))
-        """The congestion window."""
+        self._limit_bytes = max(options.window_bytes, segment_bytes)
+        self.window_bytes = min(options.initial_segments * segment_bytes, self._limit_bytes)
+        """The congestion window: so much may be on its way."""
         self.threshold_bytes = max(options.window_bytes, 2 * segment_bytes)
         """Slow start goes up to here."""
         self.is_recovering = False
+        """Whether losses are being repaired that duplicates told of."""
         self.deadline_ns: int | None = None
         """When the retransmission timeout ends; None while nothing is on its way."""
         self.fast_retransmits = self.timeouts = self.retransmissions = 0
         self.has_given_up = False
         self._recover = -1
-        self._duplicates = 0
+        self._arrived: set[int] = set()  # ahead of the first that is missing
+        self._latest_arrived: list[int] = []  # the three highest of them, in order
+        self._lost: set[int] = set()  # not sent again yet
+        self._to_repair: deque[int] = deque()  # these in order, and some that are not lost any more
+        self._judged = 0  # all segments before are acknowledged, arrived, or were taken for lost
         self._timeouts_in_row = 0
-        self._sent_ns: dict[int, int] = {}
+        self._sent_ns: dict[int, int] = {}  # of those that were sent once
         self._smoothed_ns: int | None = None
         self._variation_ns = 0
 
     @property
     def flight_bytes(self) -> int:
-        """What was sent and not acknowledged, since the last timeout."""
-        return (self.next - self.acknowledged) * self.segment_bytes
+        """What was sent and is not acknowledged in order."""
+        return (self.highest - self.acknowledged) * self.segment_bytes
+
+    @property
+    def pipe_bytes(self) -> int:
+        """What is thought to be on its way: neither arrived nor lost."""
+        return self.flight_bytes - (len(self._arrived) + len(self._lost)) * self.segment_bytes
 
     @property
     def is_done(self) -> bool:
@@ -136,23 +145,36 @@ class TcpSender:
         """Send the first window."""
         self._send_window(now_ns)
 
-    def acknowledge(self, now_ns: int, expected: int) -> int | None:
-        """An acknowledgement for all segments before `expected` came. The round trip that it measured in ns, or None.
+    def acknowledge(self, now_ns: int, expected: int, arrived: int) -> int | None:
+        """`arrived` has come, and all before `expected`. The round trip that this measured in ns, or None.
 
-        Only segments that were sent once measure one (Karn's rule), and not while a loss is being repaired.
+        Only segments that were sent once measure one (Karn's rule).
         """
-        if self.has_given_up or expected > self.highest:
+        if self.has_given_up or max(expected, arrived + 1) > self.highest:
             return None
-        round_trip_ns = None
-        if expected > self.acknowledged:
-            round_trip_ns = self._advance(now_ns, expected)
-        elif expected == self.acknowledged and self.next > self.acknowledged:
-            self._duplicate(now_ns)
+        sent_ns = self._sent_ns.pop(arrived, None)
+        round_trip_ns = None if sent_ns is None else now_ns - sent_ns
+        if round_trip_ns is not None:
+            self._measured(round_trip_ns)
+        has_advanced = expected > self.acknowledged
+        if has_advanced:
+            self._advance(expected)
+        if arrived >= expected and arrived not in self._arrived:
+            self._arrived.add(arrived)
+            self._lost.discard(arrived)
+            self._latest_arrived = sorted((*self._latest_arrived, arrived))[-DUPLICATES:]
+        self._find_losses(now_ns)
+        if self.is_recovering and self.acknowledged > self._recover:
+            self.is_recovering = False
+        elif has_advanced and not self.is_recovering:
+            self._grow()
+        if has_advanced:
+            self.deadline_ns = now_ns + self.timeout_ns if self.highest > self.acknowledged else None
         self._send_window(now_ns)
         return round_trip_ns
 
     def time_out(self, now_ns: int) -> None:
-        """The deadline has come: begin again from the first segment that is not acknowledged, with a small window."""
+        """The deadline has come: what has not arrived is lost, and is sent again with a small window."""
         self.timeouts += 1
         if self._timeouts_in_row >= self.options.retries:
             self.has_given_up = True
@@ -163,80 +185,70 @@ class TcpSender:
         self._timeouts_in_row += 1
         self.window_bytes = self.segment_bytes
         self.is_recovering = False
-        self._duplicates = 0
-        # What the receiver has already is sent again too; its duplicates up to the first new segment mean no loss.
-        self._recover = self.highest
-        self._sent_ns.clear()
-        self.next = self.acknowledged
+        # What was sent before brings no second decrease.
+        self._recover = self.highest - 1
+        missing = [segment for segment in range(self.acknowledged, self.highest) if segment not in self._arrived]
+        self._lost, self._to_repair, self._judged = set(missing), deque(missing), self.highest
         self.deadline_ns = None
         self._send_window(now_ns)
 
-    def _advance(self, now_ns: int, expected: int) -> int | None:
-        count = expected - self.acknowledged
-        round_trip_ns = None
-        times = [self._sent_ns.pop(segment, None) for segment in range(self.acknowledged, expected)]
-        if not self.is_recovering and None not in times and times[-1] is not None:
-            round_trip_ns = now_ns - times[-1]
-            self._measured(round_trip_ns)
+    def _advance(self, expected: int) -> None:
+        for segment in range(self.acknowledged, expected):
+            self._arrived.discard(segment)
+            self._lost.discard(segment)
+            self._sent_ns.pop(segment, None)
         self.acknowledged = expected
-        self.next = max(self.next, expected)
-        self._duplicates = self._timeouts_in_row = 0
-        size = self.segment_bytes
-        if self.is_recovering and expected > self._recover:
-            self.is_recovering = False
-            self.window_bytes = min(self.threshold_bytes, max(self.flight_bytes, size) + size)
-        elif self.is_recovering:
-            # A partial acknowledgement: the next hole is sent at once, and the window shrinks by what has gone.
-            self.window_bytes = max(size, self.window_bytes - count * size + size)
-            self._send(now_ns, expected)
-        elif self.window_bytes < self.threshold_bytes:
-            self.window_bytes += size
-        else:
-            self.window_bytes += max(1, size * size // self.window_bytes)
-        self.window_bytes = min(self.window_bytes, self._window_most())
-        self.deadline_ns = now_ns + self.timeout_ns if self.next > self.acknowledged else None
-        return round_trip_ns
+        self._judged = max(self._judged, expected)
+        self._timeouts_in_row = 0
 
-    def _duplicate(self, now_ns: int) -> None:
+    def _grow(self) -> None:
+        """Slow start, or additive increase: a segment for each acknowledgement, or for each window of them."""
         size = self.segment_bytes
-        self._duplicates += 1
-        if self.is_recovering:
-            self.window_bytes = min(self.window_bytes + size, self._window_most())
-        elif self._duplicates == DUPLICATES and self.acknowledged > self._recover:
+        step = size if self.window_bytes < self.threshold_bytes else max(1, size * size // self.window_bytes)
+        self.window_bytes = min(self.window_bytes + step, self._limit_bytes)
+
+    def _find_losses(self, now_ns: int) -> None:
+        """Who is missing while three after him have arrived is lost; the first such loss halves the window."""
+        if len(self._latest_arrived) < DUPLICATES:
+            return
+        for segment in range(self._judged, self._latest_arrived[0]):
+            if segment not in self._arrived:
+                self._lost.add(segment)
+                self._to_repair.append(segment)
+        self._judged = max(self._judged, self._latest_arrived[0])
+        if self._lost and not self.is_recovering and self.acknowledged > self._recover:
             self.fast_retransmits += 1
-            self.threshold_bytes = max(self.flight_bytes // 2, 2 * size)
-            self._recover = self.highest - 1
             self.is_recovering = True
-            self.window_bytes = self.threshold_bytes + DUPLICATES * size
-            self._send(now_ns, self.acknowledged)
+            self._recover = self.highest - 1
+            self.threshold_bytes = max(self.flight_bytes // 2, 2 * self.segment_bytes)
+            self.window_bytes = min(self.threshold_bytes, self._limit_bytes)
+            self._repair()
             self.deadline_ns = now_ns + self.timeout_ns
 
-    def _window_most(self) -> int:
-        """What the congestion window may grow to: more than the receiver takes would never be used."""
-        return max(self.options.window_bytes, self.segment_bytes) + DUPLICATES * self.segment_bytes
+    def _repair(self) -> None:
+        """Send the first lost segment again; there is one."""
+        segment = self._to_repair.popleft()
+        while segment not in self._lost:
+            segment = self._to_repair.popleft()
+        self._lost.remove(segment)
+        self._sent_ns.pop(segment, None)
+        self.retransmissions += 1
+        self._transmit(segment, True)
 
     def _send_window(self, now_ns: int) -> None:
         size = self.segment_bytes
-        usable = self.window_bytes
-        if not self.is_recovering:
-            usable += min(self._duplicates, DUPLICATES - 1) * size
-        usable = min(usable, max(self.options.window_bytes, size))
-        while self.flight_bytes + size <= usable and (self.segments is None or self.next < self.segments):
-            segment = self.next
-            self.next += 1
-            self._send(now_ns, segment)
-        if self.deadline_ns is None and self.next > self.acknowledged and not self.has_given_up:
+        while self.pipe_bytes + size <= self.window_bytes:
+            if self._lost:
+                self._repair()
+            elif self.flight_bytes + size <= self._limit_bytes and self.highest != self.segments:
+                segment = self.highest
+                self.highest += 1
+                self._sent_ns[segment] = now_ns
+                self._transmit(segment, False)
+            else:
+                break
+        if self.deadline_ns is None and self.highest > self.acknowledged:
             self.deadline_ns = now_ns + self.timeout_ns
-
-    def _send(self, now_ns: int, segment: int) -> None:
-        is_again = segment < self.highest
-        if is_again:
-            self.retransmissions += 1
-            self._sent_ns.pop(segment, None)
-        else:
-            self.highest = segment + 1
-            self._sent_ns[segment] = now_ns
-        self._transmit(segment, is_again)
 
     def _measured(self, round_trip_ns: int) -> None:
         if self._smoothed_ns is None:
