@@ -126,7 +126,7 @@ def test_what_goes_in_comes_out_once_and_nothing_stays() -> None:
 
 @pytest.mark.slow
 def test_the_same_for_long() -> None:
-    search(1500, 30)
+    search(800, 30)
 
 
 SCRIPT = [

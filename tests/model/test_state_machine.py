@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -62,8 +62,8 @@ class Machine(RuleBasedStateMachine):
         try:
             getattr(self.world, action)(*arguments, **named)
         except Over:
-            # The client began at an unaligned offset, and the driver would have left the ring: nothing more to see.
-            self.world = None
+            # A client began at an unaligned offset, and the driver would have left the ring: another machine begins.
+            self.world = Actions(self.world.revision.name)
         else:
             self.world.check()
 
@@ -79,8 +79,7 @@ def _rule(name: str, *, weight: int = 1, **arguments: st.SearchStrategy[object])
             self._do(name, **drawn)
 
         step.__name__ = f"{name}_{number}" if number else name
-        step = precondition(lambda self: self.world is not None)(rule(**arguments)(step))
-        setattr(Machine, step.__name__, step)
+        setattr(Machine, step.__name__, rule(**arguments)(step))
 
 
 _rule("open", index=adapters, process=processes)
@@ -145,4 +144,4 @@ def test_whatever_happens_the_rings_are_what_the_specification_says(revision: st
 @pytest.mark.slow
 @pytest.mark.parametrize("revision", REVISIONS)
 def test_the_same_for_long(revision: str) -> None:
-    search(1000, revision)
+    search(600, revision)
