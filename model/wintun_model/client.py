@@ -123,7 +123,7 @@ def pop(ring: ClientRing) -> Routine[bytes | Outcome]:
     size = yield LoadSize(ring, head)
     if size > ring.limits.max_packet_bytes or stored_bytes(size) > available:
         return Outcome.INVALID
-    data: bytes = yield CopyOut(ring, head + PACKET_HEADER_BYTES, size)
+    data = yield CopyOut(ring, head + PACKET_HEADER_BYTES, size)
     yield Store(ring.head, wrap(head + stored_bytes(size), capacity))
     return data
 

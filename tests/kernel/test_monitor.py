@@ -7,6 +7,7 @@ import pytest
 from wintun_model.adapter import Packet, SendChain
 from wintun_model.send import send
 from wintun_model.trace import Kind
+from wintunsim.kernel.monitor import ReceiveMonitor, RingCounts
 
 KIB = 1024
 STOPPED = 0xFFFFFFFF
@@ -326,3 +327,24 @@ def test_a_close_is_no_stop_of_the_driver(bench):
 
     bench.run(client)
     assert bench.port.report()["aborts"] == []
+
+
+def test_head_that_goes_back_counts_nothing_twice(bench):
+    """B2: two returns store Head in the wrong order. What is in the ring then is what Head and Tail say."""
+    counts = RingCounts()
+
+    def client():
+        bench.register()
+        ring = bench.adapter.receive_ring.value
+        monitor = ReceiveMonitor(bench.system.executor, ring, counts, bench.adapter.disconnected)
+        ring.tail.cells[1] = 300
+        monitor.poll()
+        for old, head in ((0, 200), (200, 100), (100, 300)):
+            ring.head.cells[0] = head
+            ring.head.observer(old, head)
+        assert (monitor.total_in, monitor.total_out) == (300, 300)
+        ring.tail.cells[1] = 400
+        monitor.poll()
+
+    bench.run(client)
+    assert counts.peak_content_bytes == 300

@@ -173,7 +173,13 @@ class ReceiveMonitor(RingMonitor):
             self.counts.aborts.append(self._abort_cause(old))
         if head >= self.capacity or old >= self.capacity or head == old:
             return
-        self.total_out += (head - old) & self.mask
+        # Not simply what Head moved by: late returns may store it in the wrong order, so that it goes back (B2).
+        total_out = self.total_in - ((self.tail - head) & self.mask)
+        if self.tail >= self.capacity:
+            total_out = self.total_out + ((head - old) & self.mask)
+        if total_out <= self.total_out:
+            return
+        self.total_out = total_out
         entered = self.entered
         while entered and entered[0][0] < self.total_out:
             entered.popleft()
