@@ -7,6 +7,7 @@ import pytest
 from wintun_model import operations as op
 from wintun_model.abi import TUN_IOCTL_REGISTER_RINGS, Limits
 from wintun_model.adapter import Driver, Packet
+from wintun_model.client import ClientRing, Outcome, ReadStrategy, push, read
 from wintun_model.dispatch import device_control
 from wintun_model.errors import ClientFault, ModelError
 from wintun_model.immediate import ImmediateExecutor, RecordingNdis
@@ -132,6 +133,7 @@ def test_a_chain_knows_where_its_first_packet_starts(registered, tools):
     for chain in chains:
         registered.executor.run(send(registered.adapter, chain))
     assert [chain.offset for chain in chains] == [0, 24]
+    assert [chain.statuses for chain in chains] == [[0], [0, 0]]
 
 
 def test_every_failing_packet_of_a_chain_is_counted(registered):
@@ -247,6 +249,37 @@ def test_an_adapter_that_is_left_alone_does_not_spare_those_after_it():
         ("status", "off: disabled already, left alone"),
         ("disable", "on"),
     ]
+
+
+# -- the published client protocol ------------------------------------------------------------------------------------
+
+
+def test_a_packet_that_comes_while_the_client_spins_is_read_without_alertable(registered, tools):
+    ring, log = registered.send_ring, []
+    client = ClientRing("send", memoryview(ring.memory), ring.capacity, ring.event)
+
+    def arrive(text):
+        if text.startswith("Spin"):
+            return send(registered.adapter, tools.chain_of(tools.packet(20)))
+        return None
+
+    routine = tools.watched(read(client, ReadStrategy(spin_ticks=125)), log, before=arrive)
+    assert registered.executor.run(routine) == tools.packet(20)
+    assert not [text for text in log if "Alertable" in text]
+
+
+def test_a_driver_that_did_not_ask_is_not_told(registered, tools):
+    ring = registered.receive_ring
+    ring.alertable = 0
+    client = ClientRing("receive", memoryview(ring.memory), ring.capacity, ring.event)
+    assert registered.executor.run(push(client, tools.packet(20))) is Outcome.WRITTEN
+    assert not ring.event.signalled
+    assert registered.ndis.received == []
+
+
+def test_work_is_nobody_elses_matter():
+    assert op.Work(250).duration_ns == 250
+    assert ImmediateExecutor().run(one(op.Work(250))) is None
 
 
 # -- what they share --------------------------------------------------------------------------------------------------
