@@ -141,6 +141,31 @@ def test_packets_that_are_due_after_the_end_are_refused_and_those_in_the_ring_ar
     assert "until taken min / p50 / p99 / max" in text
 
 
+def test_conservation_over_several_registrations(tmp_path):
+    path = tmp_path / "again.py"
+    path.write_text(
+        f"""
+import sys, time
+sys.path.insert(0, {str(RING_CLIENT.parent)!r})
+from ring_client import Session
+for _ in range(4):
+    session = Session({SMALL})
+    for _ in range(3):
+        time.sleep(0.0005)
+        for _ in range(20):
+            session.send.pop()
+    session.close()
+    time.sleep(0.0005)
+"""
+    )
+    report = run("poisson:rate=100000,size=1400", "tcp:ack=taken,size=1000", client=path, until="20ms")
+    check_conservation(report)
+    workload, loop = report.traffic
+    assert workload["discarded"] > 100
+    assert workload["taken"] + loop["taken"] == 4 * 3 * 20
+    assert report.adapters[0]["refused"]["NDIS_STATUS_MEDIA_DISCONNECTED"] > 100
+
+
 @settings(deadline=None, max_examples=8)
 @given(
     rate=st.integers(1000, 5_000_000),
