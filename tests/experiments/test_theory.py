@@ -1,0 +1,101 @@
+"""Experiments against what queueing theory says, where the model comes down to a single queue.
+
+Packets arrive by chance, one client takes them one by one and is slow enough for all else to be small beside it: that
+is M/G/1. It spins, so that nothing is added by waking it; what it does for a packet takes a time that is known exactly.
+"""
+
+import math
+
+import numpy as np
+import pytest
+
+from wintunsim.experiments import Client, Experiment
+
+SEEDS = range(10)
+PS_PER_BYTE = 40_000
+"""40 ns a byte, so that 1250 bytes take 50 µs."""
+STUDENT_T = 3.25
+"""Of Student's t with 9 degrees of freedom, for 99 of 100."""
+
+
+def overhead_ns(size):
+    """What taking one packet costs beside handling it: six operations in the cache, and the copy."""
+    result = Experiment(
+        client=Client(spin_us=10**6, handle_ns=0), host="ideal", workload=f"udp:rate=1000,size={size}", duration="20ms"
+    ).run()
+    return int(np.median(result.latencies_ns))
+
+
+def waits(sizes, weights, load, duration="400ms", ps_per_byte=PS_PER_BYTE):
+    """Mean wait (ns) for each seed, and the theory's: packets of these sizes, at so much of what the client can do."""
+    services = [ps_per_byte * size // 1000 + overhead_ns(size) for size in sizes]
+    total = sum(weights)
+    mean = sum(weight * service for weight, service in zip(weights, services, strict=True)) / total
+    second = sum(weight * service**2 for weight, service in zip(weights, services, strict=True)) / total
+    rate = round(load * 1e9 / mean)
+    mix = "/".join(f"{size}x{weight}" for size, weight in zip(sizes, weights, strict=True))
+    client = Client(spin_us=10**6, handle_ns=0, handle_ps_per_byte=ps_per_byte)
+    experiment = Experiment(
+        client=client, host="ideal", workload=f"poisson:rate={rate},size={mix}", duration=duration, capacity=1 << 22
+    )
+    means = []
+    for seed in SEEDS:
+        result = experiment.with_values({"seed": seed}).run()
+        assert not result.dropped
+        # A packet's time in the ring is its wait, and the start of its service: the copy out of the ring.
+        means.append(result.latencies_ns[200:].mean() - overhead_ns(round(np.average(sizes, weights=weights))))
+    pollaczek_khinchine = rate / 1e9 * second / (2 * (1 - rate / 1e9 * mean))
+    return np.array(means), pollaczek_khinchine, mean
+
+
+def agrees(means, theory):
+    """Whether the theory's value is inside the confidence interval over the seeds, and that is not a wide one."""
+    half = STUDENT_T * means.std(ddof=1) / math.sqrt(len(means))
+    assert half < 0.25 * theory
+    return abs(means.mean() - theory) < half + 0.03 * theory
+
+
+@pytest.mark.parametrize("load", [0.3, 0.6])
+def test_m_d_1(load):
+    """All packets take the same time: half of what they would wait if their times were exponential."""
+    means, theory, service = waits([1250], [1], load)
+    assert theory == pytest.approx(load * service / (2 * (1 - load)), rel=0.01)
+    assert agrees(means, theory)
+
+
+def test_m_m_1():
+    """Sizes whose times are exponential, but for being cut into forty equally likely ones."""
+    sizes = [round(-12_500 * math.log(1 - (place + 0.5) / 40)) for place in range(40)]
+    means, theory, service = waits(sizes, [1] * 40, 0.5, "600ms", ps_per_byte=PS_PER_BYTE // 10)
+    assert agrees(means, theory)
+    assert theory == pytest.approx(0.5 * service / 0.5, rel=0.06)
+
+
+@pytest.mark.parametrize("handle_us", [5, 20, 80])
+def test_saturated_the_client_is_the_bottleneck(handle_us):
+    """Whatever is offered, so many packets a second are taken as it can handle: within one in a hundred."""
+    client = Client(spin_us=10**6, handle_ns=handle_us * 1000)
+    result = Experiment(client=client, host="ideal", workload="udp:rate=500000,size=1400", duration="100ms").run()
+    rate = result.delivered / (result.virtual_ns / 1e9)
+    assert rate == pytest.approx(1e9 / (handle_us * 1000 + overhead_ns(1400)), rel=0.01)
+
+
+@pytest.mark.parametrize("capacity", [0x20000, 0x40000, 0x80000])
+@pytest.mark.parametrize("size", [1000, 1399])
+def test_a_stall_is_survived_when_what_comes_in_it_is_not_more_than_the_capacity_less_4(capacity, size):
+    """The client takes the first packet and is away for 5 ms; the others must fit, with their headers and padding."""
+    stored = 4 + (size + 3) // 4 * 4
+    fitting = (capacity - 4) // stored
+    dropped = []
+    for packets in (fitting + 1, fitting + 2):
+        experiment = Experiment(
+            client=Client(spin_us=1000, handle_ns=5_000_000),
+            host="ideal",
+            capacity=capacity,
+            duration="4ms",
+            workload=f"trains:burst={packets},every=1s,size={size},gap=1us",
+        )
+        result = experiment.run()
+        assert result.offered == packets
+        dropped.append(result.dropped_packets > 0)
+    assert dropped == [False, True]
