@@ -48,6 +48,9 @@ class Moments:
     """One row a record, as `wintun_model.trace` has them."""
     names: tuple[str, ...] = field(repr=False)
     """The names that threads and subjects stand for."""
+    content_bytes: tuple[int, int]
+    """What was in the send and in the receive ring when the window began."""
+    capacity_bytes: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -152,12 +152,15 @@ class StepsRecorder:
 
     def __init__(self) -> None:
         self.span_ns = 1
+        self.value = 0
+        """What it is now."""
         self._rows: list[tuple[int, int, int, int]] = []
         """(number of the span, least, most, last)."""
 
     def add(self, time_ns: int, value: int) -> None:
         """It changed to `value`. Times never go back."""
         rows, place = self._rows, time_ns // self.span_ns
+        self.value = value
         if rows and rows[-1][0] == place:
             _, least, most, _ = rows[-1]
             rows[-1] = (place, min(least, value), max(most, value), value)
@@ -200,6 +203,7 @@ class Recorder:
         self.send, self.receive, self.dropped = StepsRecorder(), StepsRecorder(), StepsRecorder()
         self._drops = 0
         self._moments: list[Sequence[int]] = []
+        self._content_before: tuple[int, int] | None = None
         self._words: dict[int, tuple[StepsRecorder, list[int], int, int]] = {}
         """Of each word Head or Tail: what it changes, the ring's [Head, Tail], which of the two it is, the mask."""
         self.trace.add_sink(self.take)
@@ -211,6 +215,8 @@ class Recorder:
         first, last = self.window_ns or (1, 0)
         for start in range(0, len(records), RECORD_LENGTH):
             time_ns, _, kind, subject, value, extra = row = records[start : start + RECORD_LENGTH]
+            if time_ns >= first and self._content_before is None:
+                self._content_before = (self.send.value, self.receive.value)
             if kind == Kind.STORE and subject in self._words:
                 steps, ends, place, mask = self._words[subject]
                 ends[place] = value
@@ -251,7 +257,12 @@ class Recorder:
             )
         records = np.array(self._moments, dtype=np.int64).reshape(-1, RECORD_LENGTH)
         return Moments(
-            from_ns=self.window_ns[0], to_ns=self.window_ns[1], records=records, names=tuple(self.trace.names)
+            from_ns=self.window_ns[0],
+            to_ns=self.window_ns[1],
+            records=records,
+            names=tuple(self.trace.names),
+            content_bytes=self._content_before or (self.send.value, self.receive.value),
+            capacity_bytes=self.port.send.capacity_bytes,
         )
 
 
