@@ -482,6 +482,17 @@ def test_data_that_cannot_be_mapped_by_plan():
     assert report.adapters[0]["out_discards"] == 1
 
 
+def test_a_restart_that_fails_after_a_stop_is_followed_by_a_surprise_removal():
+    def script(ndis):
+        ndis.wait_for_link()
+        assert ndis.rebalance() == NdisStatus.NDIS_STATUS_RESOURCES
+        assert ndis.state == "Halted"
+
+    report, ndis = simulate(script, faults=FaultPlan({"NBL pool": 2}))
+    assert report.clients[0]["exit_code"] == 0
+    assert [connected for _, connected in ndis.links] == [True, False]
+
+
 def test_b13_an_adapter_whose_pool_cannot_be_made():
     simulation = Simulation(faults=FaultPlan({"NBL pool": 1}))
     device = simulation.add_adapter()

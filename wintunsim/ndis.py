@@ -263,11 +263,15 @@ class Ndis:
     def rebalance(self) -> int:
         """Stop the device and start it again, as plug and play does to move its resources (spec driver §7.1).
 
-        That is not refused while handles are open; they stay open, on an adapter that is gone.
+        That is not refused while handles are open; they stay open, on an adapter that is gone. Answers an NDIS_STATUS:
+        a start that fails is followed by a surprise removal.
         """
         self._script_thread("rebalance")
         self.port.stop()
-        return self.port.start()
+        status = self.port.start()
+        if status:
+            self.remove_by_surprise()
+        return status
 
     def remove_by_surprise(self) -> None:
         """Take the adapter off the machine, as a device that was pulled out (spec driver §6.4, §9)."""

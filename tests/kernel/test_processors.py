@@ -184,9 +184,7 @@ def test_a_woken_thread_is_boosted_over_its_equals(boosts, order):
         log.machine.spend(400)
         log.note("busy")
 
-    log.machine.start_thread("setter", setter, at=20) if False else log.machine.start_thread(
-        "setter", setter, delay_ns=20
-    )
+    log.machine.start_thread("setter", setter, delay_ns=20)
     run(log.machine)
     assert [name for _, name in log.lines if name != "high"] == order
 

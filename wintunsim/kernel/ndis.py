@@ -120,7 +120,8 @@ class Port:
         """Pause and halt the miniport on the current thread, which waits for NBLs that are out."""
         if self.miniport.state == "Running":
             self.miniport.pause()
-        self.miniport.halt()
+        if self.miniport.state == "Paused":
+            self.miniport.halt()
 
     # -- sending ----------------------------------------------------------------------------------------------------
 
