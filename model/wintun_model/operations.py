@@ -340,7 +340,7 @@ class TryAcquire(_LockOperation):
 
 
 class Release(_LockOperation):
-    """Release an exclusively held lock."""
+    """Release an exclusively held lock. On x64 that is an interlocked operation, and so a barrier (spec driver §7.1)."""
 
     __slots__ = ()
 
