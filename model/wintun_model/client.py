@@ -125,7 +125,7 @@ def pop(ring: ClientRing) -> Routine[bytes | Outcome]:
         return Outcome.INVALID
     data = yield CopyOut(ring, head + PACKET_HEADER_BYTES, size)
     yield Store(ring.head, wrap(head + stored_bytes(size), capacity))
-    return data
+    return data  # type: ignore[no-any-return]
 
 
 def read(ring: ClientRing, strategy: ReadStrategy = ReadStrategy()) -> Routine[bytes | Outcome]:

@@ -6,7 +6,7 @@ from enum import IntEnum
 
 from wintun_model.abi import TUN_IOCTL_FORCE_CLOSE_HANDLES, TUN_IOCTL_REGISTER_RINGS
 from wintun_model.adapter import Adapter, Driver
-from wintun_model.operations import Caller, CloseHandle, ListHandles, Put, Routine, call_out
+from wintun_model.operations import Caller, CloseHandle, ListHandles, Put, ReadObject, Routine, call_out
 from wintun_model.registration import Registration, register, unregister
 from wintun_model.revision import Revision
 from wintun_model.status import NdisStatus, NtStatus
@@ -65,7 +65,9 @@ def force_close_handles(adapter: Adapter, caller: Caller) -> Routine[int]:
     as closed: whether it still named anything is not told.
     """
     has_closed = False
-    for holder, handle in (yield ListHandles(adapter)):
+    for holder, handle, file_object in (yield ListHandles(adapter)):
+        # Whether it is one of this device's stands in the object, which the snapshot does not hold (B14).
+        yield ReadObject(file_object)
         if holder.process_id != caller.process_id:
             yield from call_out(CloseHandle(holder, handle))
             has_closed = True
@@ -96,7 +98,7 @@ def remove(adapter: Adapter, file_object: object | None = None) -> Routine[None]
     owner = yield adapter.owner.get
     if owner is not None and owner is not file_object:
         yield Put(adapter.closing, owner)
-        for holder, handle in (yield ListHandles(owner)):
+        for holder, handle, _ in (yield ListHandles(owner)):
             yield from call_out(CloseHandle(holder, handle))
         yield Put(adapter.closing, None)
     yield adapter.registration_lock.release

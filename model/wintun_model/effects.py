@@ -134,6 +134,11 @@ def read_descriptor(pages: op.Pages) -> None:
         raise DriverFault("the driver read the memory descriptor of ring pages that it had already unlocked")
 
 
+def read_object(target: Any) -> None:
+    if getattr(target, "is_released", False):
+        raise DriverFault("the driver read a file object that was already released")
+
+
 def allocated(pool: op.Pool) -> bool:
     """Count what an executor that has memory for it allocates."""
     if not pool.is_ready:
@@ -192,6 +197,7 @@ PLAIN_EFFECTS: dict[type[op.Operation], Callable[..., Any]] = {
     op.ReferenceEvent: reference_event,
     op.LockPages: lock_pages,
     op.ReadDescriptor: read_descriptor,
+    op.ReadObject: read_object,
     op.UnlockPages: unlock_pages,
     op.Free: free,
     op.Delete: delete,

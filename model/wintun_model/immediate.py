@@ -81,7 +81,7 @@ class ImmediateExecutor:
         ndis: RecordingNdis | None = None,
         *,
         fails: Callable[[str], bool] = lambda what: False,
-        handles: Callable[[Adapter], Sequence[tuple[op.Caller, int]]] = lambda adapter: (),
+        handles: Callable[[Adapter], Sequence[tuple[op.Caller, int, object]]] = lambda adapter: (),
         close_handle: Callable[[op.Caller, int], op.Routine[None] | None] = lambda caller, handle: None,
     ) -> None:
         self.ndis = ndis or RecordingNdis()

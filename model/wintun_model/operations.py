@@ -340,7 +340,7 @@ class TryAcquire(_LockOperation):
 
 
 class Release(_LockOperation):
-    """Release an exclusively held lock. On x64 that is an interlocked operation, and so a barrier (spec driver §7.1)."""
+    """Release an exclusively held lock. On x64 that is interlocked, and so a barrier too (spec driver §7.1)."""
 
     __slots__ = ()
 
@@ -699,12 +699,25 @@ class CountReceived(_Count):
 
 
 class ListHandles(Operation):
-    """Take a snapshot of all handles to the adapter's device. Sends back a list of (caller, handle value)."""
+    """Take a snapshot of all handles to the adapter's device, or to one file object.
+
+    Sends back a list of (caller, handle value, file object). It holds no references: what it names may be gone by the
+    time that somebody looks.
+    """
 
     __slots__ = ("adapter",)
 
     def __init__(self, adapter: Any) -> None:
         self.adapter = adapter
+
+
+class ReadObject(Operation):
+    """Read a file object by a pointer. A fault of the driver when that is released already (B14)."""
+
+    __slots__ = ("target",)
+
+    def __init__(self, target: Any) -> None:
+        self.target = target
 
 
 class CloseHandle(CallOut):

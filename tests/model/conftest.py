@@ -120,7 +120,7 @@ class Bench:
         self.executor = ImmediateExecutor(
             self.ndis,
             fails=self._fails,
-            handles=lambda adapter: [entry[:2] for entry in self.open_handles],
+            handles=lambda adapter: list(self.open_handles),
             close_handle=self._close_handle,
         )
         self.adapter = Adapter(name, driver or Driver(limits=limits))

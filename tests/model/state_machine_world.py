@@ -266,10 +266,10 @@ class World:
 
     # -- handles ------------------------------------------------------------------------------------------------------
 
-    def list_handles(self, target: Adapter | File) -> list[tuple[ClientProcess, int]]:
+    def list_handles(self, target: Adapter | File) -> list[tuple[ClientProcess, int, File]]:
         """All handles to an adapter's device, or to one file object."""
         return [
-            (process, handle)
+            (process, handle, file)
             for process in (*self.processes, *self.dying)
             for handle, (file, _) in process.handles.items()
             if isinstance(file, File) and target in (file, file.adapter)

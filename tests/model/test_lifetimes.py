@@ -1,14 +1,16 @@
-"""Stale link words, pools, locks and descriptors: what is used before it is made or after it is gone (B7, B8, B13)."""
+"""Stale link words, pools, locks and descriptors: what is used too early or too late (B7-B9, B13, B14)."""
 
 import pytest
 
 from wintun_model import operations as op
+from wintun_model.abi import TUN_IOCTL_FORCE_CLOSE_HANDLES
 from wintun_model.adapter import Adapter, Driver, ForeignEntry, Packet, ReceiveNbl, SendChain, SendNbl
 from wintun_model.dispatch import device_control
 from wintun_model.errors import DriverFault
-from wintun_model.immediate import ImmediateExecutor
+from wintun_model.immediate import ImmediateExecutor, SimpleCaller
 from wintun_model.miniport import halt, initialize, restart
 from wintun_model.receive import return_nbls
+from wintun_model.registration import Registration
 from wintun_model.revision import REVISIONS
 from wintun_model.send import send
 from wintun_model.status import NdisStatus
@@ -152,6 +154,30 @@ def test_b8_halt_may_overtake_a_return(name, tools):
     bench.executor.run(halt(bench.adapter))
     opened.signalled = True
     with pytest.raises(DriverFault, match="freed NBL to a pool that it had already deleted"):
+        bench.settle()
+
+
+# -- B14: a snapshot of handles ---------------------------------------------------------------------------------------
+
+
+class File:
+    """A file object as far as the driver reads it."""
+
+    is_released = False
+
+
+@pytest.mark.parametrize("name", [name for name, revision in REVISIONS.items() if revision.has_force_close])
+def test_b14_force_close_may_read_a_file_object_that_was_released(name, tools):
+    bench, file = make(tools, name), File()
+    bench.open_handles = [(SimpleCaller(200), 0x20, file)]
+    before, opened = tools.gate("ReadObject")
+    request = Registration(bench.caller, bench.file, b"")
+    bench.start(device_control(bench.adapter, request, TUN_IOCTL_FORCE_CLOSE_HANDLES), before=before)
+    # Meanwhile its process closes it.
+    bench.close(file)
+    file.is_released = True
+    opened.signalled = True
+    with pytest.raises(DriverFault, match="read a file object that was already released"):
         bench.settle()
 
 

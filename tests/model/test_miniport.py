@@ -20,7 +20,7 @@ def with_handles(bench):
     """An executor that keeps `open_handles` as a system does: (process, value, file object), closed with the last."""
 
     def list_handles(what):
-        return [entry[:2] for entry in bench.open_handles if what in (entry[2], bench.adapter)]
+        return [entry for entry in bench.open_handles if what in (entry[2], bench.adapter)]
 
     def close_handle(caller, handle):
         entry = next(entry for entry in bench.open_handles if entry[:2] == (caller, handle))

@@ -291,7 +291,7 @@ def test_force_close_skips_handles_that_are_gone_silently(tools, bench):
             bench.open_handles.clear()
 
     assert bench.control(code=TUN_IOCTL_FORCE_CLOSE_HANDLES, log=log, before=before) == 0
-    assert log == ["ListHandles", "CloseHandle"]
+    assert log == ["ListHandles", "ReadObject", "CloseHandle"]
 
 
 def test_force_close_with_nothing_to_close_succeeds(bench):

@@ -113,6 +113,8 @@ def _pending(statements: list[Statement], by_unit: dict[str, list[Entry]]) -> st
         for entry in by_unit.get(one.id, [])
         if entry.pending
     ]
+    if not rows:
+        return "## Pending\n\nNothing is pending: every statement is shown, or is informative.\n"
     lines = ["## Pending", "", "No test shows these statements, or not the whole of them.", ""]
     return "\n".join([*lines, "| statement | waits for |", "| --- | --- |", *rows, ""])
 

@@ -123,7 +123,7 @@ class Bench:
         ndis: Ndis | None = None,
         faults: Sequence[Mapping[str, Any]] = (),
         rereads_size: bool = False,
-        handles: Callable[[Any], Sequence[tuple[op.Caller, int]]] = lambda target: (),
+        handles: Callable[[Any], Sequence[tuple[op.Caller, int, object]]] = lambda target: (),
         close_handle: Callable[[op.Caller, int], op.Routine[None] | None] = lambda caller, handle: None,
     ) -> None:
         self.ndis = ndis or Ndis()

@@ -235,11 +235,11 @@ class _Story:
             rings.receive_moved.signalled = True
         self.bench.executor.settle()
 
-    def _list_handles(self, target: Any) -> list[tuple[op.Caller, int]]:
+    def _list_handles(self, target: Any) -> list[tuple[op.Caller, int, object]]:
         """All handles to a device, or to a file object."""
         name = target.name if isinstance(target, Adapter) else None
         return [
-            (self._caller(each["process"]), each["handle"])
+            (self._caller(each["process"]), each["handle"], each["file"])
             for each in self.handles
             if each["adapter"] == name or each["file"] == target
         ]

@@ -114,6 +114,8 @@ class FileObject(KernelObject):
         self.adapter = device.adapter
         """The adapter as it was opened: requests on it fail once that is halted, whatever comes after it."""
         self.access = access
+        self.is_released = False
+        """Whether the close is over and nothing of it is left."""
         self._requests = 0
         self._is_closing = False
 
@@ -161,3 +163,4 @@ class FileObject(KernelObject):
         )
         yield from close(self.adapter, self)
         device.files.remove(self)
+        self.is_released = True

@@ -5,7 +5,7 @@ Each effect is a function of what its operation's constructor takes. Its cost ha
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from wintun_model import operations as op
@@ -38,7 +38,7 @@ class Surroundings(Protocol):
 
     def indicate_link(self, adapter: Adapter, connected: bool) -> op.Routine[None] | None: ...
 
-    def list_handles(self, adapter: Adapter) -> list[tuple[op.Caller, int]]: ...
+    def list_handles(self, adapter: Adapter) -> Sequence[tuple[op.Caller, int, object]]: ...
 
     def close_handle(self, caller: op.Caller, handle: int) -> op.Routine[None] | None: ...
 

@@ -169,15 +169,15 @@ class System:
         """NDIS is told of the link."""
         return self._ports[adapter].indicate_link(connected)
 
-    def list_handles(self, adapter: Adapter | FileObject) -> list[tuple[op.Caller, int]]:
-        """All handles to an adapter's device, or to one file object, by process and value."""
-        found: list[tuple[op.Caller, int]] = []
+    def list_handles(self, adapter: Adapter | FileObject) -> list[tuple[op.Caller, int, FileObject]]:
+        """All handles to an adapter's device, or to one file object, by process, value and file object."""
+        found: list[tuple[op.Caller, int, FileObject]] = []
         for process in self.processes:
             for value in process.handles.values():
                 entry = process.handles.get(value)
                 target = entry.target if entry else None
                 if isinstance(target, FileObject) and adapter in (target, target.adapter):
-                    found.append((process, value))
+                    found.append((process, value, target))
         return found
 
     def close_handle(self, caller: op.Caller, handle: int) -> op.Routine[None] | None:
