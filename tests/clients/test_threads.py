@@ -304,6 +304,42 @@ def test_interrupt_ends_a_wait_of_windows_and_a_loop(computer):
     assert client.exit_code == 0xC000013A
 
 
+def test_calls_of_other_threads_do_not_keep_ctrl_c_from_the_main_thread(computer):
+    """While the main thread waits in a DLL, others call DLLs too; then they wait as well."""
+    client = computer.start(
+        """
+        import ctypes, threading
+        done = threading.Event()
+        def other():
+            ctypes.windll.kernel32.Call(0, 1)
+            done.wait()
+        thread = threading.Thread(target=other)
+        thread.start()
+        try:
+            ctypes.windll.kernel32.WaitForSingleObject(4, 0xFFFFFFFF)
+        except KeyboardInterrupt:
+            print("wait")
+        done.set()
+        thread.join()
+        """
+    )
+    computer.machine.call_at(1_000_000_000, client.interrupt)
+    computer.machine.run()
+    assert client.stdout.getvalue() == "wait\n", client.stderr.getvalue()
+    assert client.exit_code == 0
+
+
+def test_a_terminated_thread_says_nothing(computer):
+    client = computer.run(
+        """
+        import os, threading
+        threading.Thread(target=threading.Event().wait).start()
+        os._exit(7)
+        """
+    )
+    assert (client.exit_code, client.stderr.getvalue()) == (7, "")
+
+
 def test_a_thread_that_catches_everything_is_abandoned(computer):
     client = computer.run(
         """

@@ -253,6 +253,9 @@ class ClientProcess:
 
     def thread_excepthook(self, arguments: Any, /) -> None:
         """``_thread._excepthook``: how `threading` reports an exception in a thread."""
+        if arguments.exc_type is ThreadKilled:
+            # A terminated thread says nothing.
+            return
         error = arguments[1]
         if isinstance(error, SystemExit):
             return

@@ -76,7 +76,9 @@ class Functions:
             thread = machine.current
             if thread is None:
                 return invoke(self, arguments)
-            if self._interruptible and thread is client.process.main_thread:
+            # Only the main thread is interrupted, so no other thread's call may touch the mark.
+            is_marked = self._interruptible and thread is client.process.main_thread
+            if is_marked:
                 interrupts.check()
                 interrupts.is_calling = True
             if use_last_error:
@@ -85,12 +87,14 @@ class Functions:
                 try:
                     return invoke(self, arguments)
                 finally:
-                    interrupts.is_calling = False
+                    if is_marked:
+                        interrupts.is_calling = False
                     thread.last_error, local[LAST_ERROR] = local[LAST_ERROR], thread.last_error
             try:
                 return invoke(self, arguments)
             finally:
-                interrupts.is_calling = False
+                if is_marked:
+                    interrupts.is_calling = False
 
         return __call__
 
