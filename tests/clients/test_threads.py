@@ -308,9 +308,10 @@ def test_calls_of_other_threads_do_not_keep_ctrl_c_from_the_main_thread(computer
     """While the main thread waits in a DLL, others call DLLs too; then they wait as well."""
     client = computer.start(
         """
-        import ctypes, threading
+        import ctypes, threading, time
         done = threading.Event()
         def other():
+            time.sleep(0.1)
             ctypes.windll.kernel32.Call(0, 1)
             done.wait()
         thread = threading.Thread(target=other)
