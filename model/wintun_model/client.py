@@ -9,8 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from wintun_model.abi import PACKET_HEADER_BYTES, RING_HEADER_BYTES, WINTUN_LIMITS, Limits
-from wintun_model.errors import ModelError
+from wintun_model.abi import PACKET_HEADER_BYTES, WINTUN_LIMITS, Limits
 from wintun_model.operations import (
     CopyIn,
     CopyOut,
@@ -23,23 +22,23 @@ from wintun_model.operations import (
     Store,
     StoreSize,
     Wait,
-    Word,
     Yield,
 )
-from wintun_model.ring import content, ring_bytes_of, space, stored_bytes, wrap
+from wintun_model.ring import content, space, stored_bytes, wrap
+from wintun_model.user_ring import UserRing
 
 _FENCE = Fence()
 _YIELD = Yield()
 
 
-class ClientRing:
+class ClientRing(UserRing):
     """One ring as its client uses it. `memory` is all of it, zeroed at first; offsets count from its data area's start.
 
     `has_barrier` puts a full barrier where the protocol as published has none: between the store of one word and the
     load of another that the driver may store (spec driver §10, B3).
     """
 
-    __slots__ = ("alertable", "capacity", "data", "has_barrier", "head", "limits", "name", "tail", "tail_moved")
+    __slots__ = ("has_barrier", "limits", "tail_moved")
 
     def __init__(
         self,
@@ -51,15 +50,7 @@ class ClientRing:
         has_barrier: bool = False,
         limits: Limits = WINTUN_LIMITS,
     ) -> None:
-        if len(memory) != ring_bytes_of(capacity, limits):
-            raise ModelError(f"the {name} ring's memory has {len(memory)} bytes, its capacity needs another size")
-        words = memory[:RING_HEADER_BYTES].cast("I")
-        self.name = name
-        self.capacity = capacity
-        self.head = Word(words, 0, f"{name}.Head")
-        self.tail = Word(words, 1, f"{name}.Tail")
-        self.alertable = Word(words, 2, f"{name}.Alertable")
-        self.data = memory[RING_HEADER_BYTES:]
+        super().__init__(name, memory, capacity, limits)
         self.tail_moved = tail_moved
         self.has_barrier = has_barrier
         self.limits = limits

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from wintun_model.abi import PACKET_HEADER_BYTES, RING_HEADER_BYTES, WINTUN_LIMITS, Limits
-from wintun_model.errors import ModelError
-from wintun_model.operations import Event, Fence, LoadSize, Lock, Put, Routine, Store, StoreSize, Variable, Word
-from wintun_model.ring import content, ring_bytes_of, space, stored_bytes, wrap
+from wintun_model.abi import PACKET_HEADER_BYTES, WINTUN_LIMITS, Limits
+from wintun_model.operations import Event, Fence, LoadSize, Lock, Put, Routine, Store, StoreSize, Variable
+from wintun_model.ring import content, space, stored_bytes, wrap
 from wintun_model.status import Win32Error
+from wintun_model.user_ring import UserRing
 
 MARK = 0x80000000
 """Bit 31 of `Size`: released by the receiver, or not yet sent by the sender."""
@@ -47,26 +47,18 @@ LIBRARY_REVISIONS: dict[str, LibraryRevision] = {
 DEFAULT_LIBRARY_REVISION = "0.14"
 
 
-class SessionRing:
-    """One ring as the session layer uses it. `data` is the data area; offsets count from its start.
+class SessionRing(UserRing):
+    """One ring as the session layer uses it.
 
     `positions` is guarded by the lock: (cursor, front, outstanding). The cursor is the own head (or tail), where the
     next packet is handed out; the front is where the packets still out begin, which the ring's own word is moved to;
     outstanding is how many are out.
     """
 
-    __slots__ = ("alertable", "capacity", "data", "head", "lock", "name", "positions", "tail")
+    __slots__ = ("lock", "positions")
 
     def __init__(self, name: str, memory: memoryview, capacity: int, limits: Limits = WINTUN_LIMITS) -> None:
-        if len(memory) != ring_bytes_of(capacity, limits):
-            raise ModelError(f"the {name} ring's memory has {len(memory)} bytes, its capacity needs another size")
-        words = memory[:RING_HEADER_BYTES].cast("I")
-        self.name = name
-        self.capacity = capacity
-        self.head = Word(words, 0, f"{name}.Head")
-        self.tail = Word(words, 1, f"{name}.Tail")
-        self.alertable = Word(words, 2, f"{name}.Alertable")
-        self.data = memory[RING_HEADER_BYTES:]
+        super().__init__(name, memory, capacity, limits)
         self.lock = Lock(f"{name}.lock")
         self.positions: Variable[tuple[int, int, int]] = Variable(f"{name}.positions", (0, 0, 0))
 

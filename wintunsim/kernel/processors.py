@@ -13,7 +13,7 @@ from typing import Any
 
 from wintun_model.operations import Event, Lock
 from wintunsim.kernel.host import Background, Host
-from wintunsim.kernel.machine import FOREVER, TIMED_OUT, Machine, Thread, Waitable
+from wintunsim.kernel.machine import TIMED_OUT, Machine, Thread, Waitable
 from wintunsim.kernel.scheduling import Processor, Scheduling
 
 BOOST_DRIVER = 2
@@ -102,23 +102,14 @@ class LimitedMachine(Machine):
         self._switch(thread)
         return True
 
-    def block(self, deadline_ns: int = FOREVER) -> Any:
-        """Block the running thread, which leaves its processor to others unless it spins."""
-        thread = self.current
-        if thread is None or thread.is_killed:
-            self._refuse()
-        assert thread is not None
-        thread.generation += 1
-        thread.wake_value = TIMED_OUT
-        if deadline_ns < FOREVER:
-            self._push(thread, max(deadline_ns, self.now))
+    def _stop_running(self, thread: Thread, deadline_ns: int) -> None:
+        """A thread that blocks leaves its processor to others, unless it spins."""
+        super()._stop_running(thread, deadline_ns)
         state = self.scheduling(thread)
         if not state.is_spinning:
             self._release(state, self.now)
         elif state.yields and not state.level and self._queue:
             self._requeue(thread, state, self.now)
-        self._switch(thread)
-        return thread.wake_value
 
     def block_on(self, lock: Lock) -> None:
         """A thread that waits for a spin lock occupies its processor, and is not preempted."""

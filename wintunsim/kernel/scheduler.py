@@ -228,12 +228,16 @@ class Scheduler:
         if thread is None or thread.is_killed:
             self._refuse()
         assert thread is not None
+        self._stop_running(thread, deadline_ns)
+        self._switch(thread)
+        return thread.wake_value
+
+    def _stop_running(self, thread: Thread, deadline_ns: int) -> None:
+        """The running thread is about to block."""
         thread.generation += 1
         thread.wake_value = TIMED_OUT
         if deadline_ns < FOREVER:
             self._push(thread, max(deadline_ns, self.now))
-        self._switch(thread)
-        return thread.wake_value
 
     def block_on(self, lock: Lock) -> None:
         """Block the running thread until it is handed `lock`."""
