@@ -266,6 +266,18 @@ HOST_USES = {
         "a person's Ctrl+C, and how the child process ended",
     ),
     "wintunsim/cli_run.py threading": ("Event Thread", "the progress line on a terminal, which only looks"),
+    "wintunsim/experiments/pool.py concurrent": (
+        "futures.Executor futures.Future",
+        "whole runs beside each other; what they come to does not depend on it",
+    ),
+    "wintunsim/experiments/pool.py os": ("cpu_count", "how many processes a sweep has"),
+    "wintunsim/experiments/processes.py concurrent": ("futures.Executor futures.Future", "as in pool.py"),
+    "wintunsim/experiments/processes.py multiprocessing": (
+        "Pipe connection.Connection context.SpawnProcess parent_process",
+        "the processes of a sweep",
+    ),
+    "wintunsim/experiments/processes.py signal": ("SIGINT SIG_IGN signal", "a person's Ctrl+C ends a sweep as a whole"),
+    "wintunsim/experiments/processes.py threading": ("Lock Thread", "each waits for one process of a sweep"),
     "wintunsim/win32/clocks.py datetime": ("UTC datetime timedelta", "calendar arithmetic on virtual times"),
     "wintunsim/clients/clocks.py time": ("asctime gmtime strftime struct_time", "calendar arithmetic on virtual times"),
     "wintunsim/clients/commands.py subprocess": (

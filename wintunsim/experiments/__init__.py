@@ -3,5 +3,7 @@
 from wintunsim.experiments.client import Client
 from wintunsim.experiments.experiment import Experiment
 from wintunsim.experiments.result import Result
+from wintunsim.experiments.sweep import Sweep
+from wintunsim.experiments.sweep_result import FailedRun, SweepError, SweepResult
 
-__all__ = ["Client", "Experiment", "Result"]
+__all__ = ["Client", "Experiment", "FailedRun", "Result", "Sweep", "SweepError", "SweepResult"]

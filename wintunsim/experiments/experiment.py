@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from wintun_model.abi import MAX_RING_CAPACITY, MIN_RING_CAPACITY
 from wintun_model.revision import DEFAULT_REVISION, REVISIONS
@@ -14,6 +14,9 @@ from wintunsim.experiments.result import Result
 from wintunsim.kernel.faults import FaultPlan
 from wintunsim.kernel.host import profile
 from wintunsim.network.options import parse_duration, parse_returns
+
+if TYPE_CHECKING:
+    from wintunsim.experiments.sweep import Sweep
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +100,18 @@ class Experiment:
         client = replace(self.client, **{name: value for name, value in values.items() if name in of_client - own})
         changed = {name: value for name, value in values.items() if name in own}
         return replace(self, **{"client": client, **changed})
+
+    def sweep(self, *, seeds: Iterable[int] | int | None = None, **axes: Iterable[Any]) -> Sweep:
+        """Every combination of the axes' values, each with every seed; `.run()` of it comes to a table.
+
+        An axis is a field of the experiment or of its client with a list of values, `capacity=[0x100000, 0x200000]`,
+        or with a mapping from labels, which stand in the table, to values: `workload={"slow": "udp:…", "IMIX": "…"}`.
+        Without `seeds` (a list, or how many) there is the experiment's own. UsageError, which names the axis, for what
+        cannot be swept.
+        """
+        from wintunsim.experiments.sweep import Sweep
+
+        return Sweep.of(self, axes, seeds)
 
     def as_dict(self) -> dict[str, Any]:
         """The experiment as plain data, ready for JSON; `Experiment(**data)` makes it again."""

@@ -1,0 +1,158 @@
+"""Processes that carry out runs, as an executor of concurrent.futures.
+
+`ProcessPoolExecutor` ends all of its processes, and gives up all that they do, when one of them dies; it can wait for
+ever when that one dies while it starts or sends; and it runs the caller's main module anew. Here each process has a
+pipe and a run of its own, so that a death is seen at once and costs the one run.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
+from contextlib import suppress
+from multiprocessing import Pipe, parent_process
+from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnProcess
+from pathlib import Path
+from queue import SimpleQueue
+from threading import Lock, Thread
+from types import ModuleType
+from typing import Any
+
+from wintunsim.errors import UsageError
+
+ATTEMPTS = 2
+"""How often a run is begun whose process dies: once may have been somebody else's fault."""
+
+_Task = tuple["Future[Any]", tuple[Any, ...]]
+_start_lock = Lock()
+
+
+class ProcessLostError(Exception):
+    """The process that carried out a run ended before the run did."""
+
+
+class Processes(Executor):
+    """So many processes, each started when it is first needed; what they run is a module's function.
+
+    They are fresh interpreters: forking one that has threads, as a notebook's has, is not safe. Calls must not raise:
+    an exception ends the process. A future has `ProcessLostError` when the process died, twice.
+    """
+
+    def __init__(self, count: int) -> None:
+        self._tasks: SimpleQueue[_Task | None] = SimpleQueue()
+        self._is_over = False
+        self._workers = [_Worker(self._tasks) for _ in range(count)]
+
+    def submit(self, function: Callable[..., Any], /, *arguments: Any, **options: Any) -> Future[Any]:
+        """Call `function(*arguments)` in one of the processes. There are no `options`."""
+        assert not options
+        future: Future[Any] = Future()
+        self._tasks.put((future, (function, *arguments)))
+        return future
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """End the processes when they have done all; with `cancel_futures` now, whatever they do."""
+        for worker in self._workers:
+            if cancel_futures:
+                worker.stop()
+            self._tasks.put(None)
+        for worker in self._workers:
+            if wait:
+                worker.thread.join()
+
+
+class _Worker:
+    """One process, and the thread here that hands it calls."""
+
+    def __init__(self, tasks: SimpleQueue[_Task | None]) -> None:
+        self._tasks = tasks
+        self._process: SpawnProcess | None = None
+        self._connection: Connection[Any, Any] | None = None
+        self._is_stopped = False
+        self.thread = Thread(target=self._serve, daemon=True)
+        self.thread.start()
+
+    def stop(self) -> None:
+        """End the process, whatever it does."""
+        with _start_lock:
+            self._is_stopped = True
+            if self._process is not None:
+                self._process.terminate()
+
+    def _serve(self) -> None:
+        while (task := self._tasks.get()) is not None:
+            future, call = task
+            if self._is_stopped:
+                future.cancel()
+            if not future.set_running_or_notify_cancel():
+                continue
+            try:
+                future.set_result(self._answer(call))
+            except Exception as error:
+                future.set_exception(error)
+        self._end()
+
+    def _answer(self, call: tuple[Any, ...]) -> Any:
+        for _ in range(ATTEMPTS):
+            if self._is_stopped:
+                break
+            if self._connection is None:
+                self._start()
+            assert self._connection is not None
+            try:
+                self._connection.send(call)
+                return self._connection.recv()
+            except (EOFError, OSError):
+                self._end()
+        raise ProcessLostError("its process ended before it did: it was killed, or there was not enough memory")
+
+    def _start(self) -> None:
+        with _start_lock:
+            if self._is_stopped:
+                raise ProcessLostError("it was stopped")
+            ours, theirs = Pipe()
+            # A blank main module instead of the caller's, which a new process would run first: so a script needs no
+            # `if __name__ == "__main__"`, and may come from standard input.
+            main = sys.modules["__main__"]
+            sys.modules["__main__"] = ModuleType("__main__")
+            try:
+                process = SpawnProcess(target=_serve_calls, args=(theirs, str(Path.cwd())), daemon=True)
+                process.start()
+            except OSError as error:
+                ours.close()
+                raise UsageError(f"a worker cannot be started ({error}): give fewer workers") from None
+            finally:
+                sys.modules["__main__"] = main
+                theirs.close()  # the process has its own: when that is closed too, ours has an end
+            self._process, self._connection = process, ours
+
+    def _end(self) -> None:
+        with _start_lock:
+            process, connection, self._process, self._connection = self._process, self._connection, None, None
+        if connection is not None:
+            connection.close()  # which is what the process waits for
+        if process is not None:
+            process.join()
+
+
+def _serve_calls(connection: Connection[Any, Any], folder: str) -> None:
+    """What a process does: calls, until the other end of the pipe is closed."""
+    # Ctrl+C reaches all processes of a terminal; the sweep decides what becomes of its workers.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.chdir(folder)
+    Thread(target=_leave_with_parent, daemon=True).start()
+    with suppress(EOFError, OSError):
+        while True:
+            function, *arguments = connection.recv()
+            connection.send(function(*arguments))
+
+
+def _leave_with_parent() -> None:
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
