@@ -81,9 +81,10 @@ def against(
 ) -> Axes:
     """A number of the table, the mean over its seeds, against a swept parameter; a curve for each value of `by`.
 
-    `table` has one row a run, or is something with such a `table`. Bands are 95 % confidence intervals of the mean
-    (Student's t), cut at 0, and at 1 for shares; small dots are the runs. `scale` of x is "linear", "log" or "even"
-    (one place after the other, as for words); None chooses. UsageError for columns that the table lacks.
+    `table` has one row a run, or is something with such a `table`. Bands, or bars where x are words, are 95 %
+    confidence intervals of the mean (Student's t), cut at 0, and at 1 for shares; small dots are the runs. `scale` of x
+    is "linear", "log" or "even" (one place after the other, as for words); None chooses. UsageError for columns that
+    the table lacks.
     """
     table = getattr(table, "table", table)
     for name in (x, y, *([by] if by else [])):
@@ -103,7 +104,10 @@ def against(
         {_value_text(by, value): table[table[by] == value] for value in _values(table[by])} if by else {None: table}
     )
     for place, (label, rows) in enumerate(groups.items()):
-        _curve(ax, rows, (x, y), places, style(place), label)
+        look = style(place) | ({"linestyle": "none"} if words else {})
+        # Words have no distances: the groups stand side by side there.
+        aside = 0.12 * (place - (len(groups) - 1) / 2) if words else 0
+        _curve(ax, rows, (x, y), {value: at + aside for value, at in places.items()}, look, label)
     low, high = table[y].min(), table[y].max()
     is_log = shown_y.kind == "time" and low > 0 and high / low > 50
     label_axis(ax, "x", shown_x, is_log=scale == "log")
@@ -113,6 +117,8 @@ def against(
     if scale == "even" or len(values) <= _TICKS_MAX:
         ax.set_xticks(list(places.values()), [_value_text(x, value) for value in values])
         ax.xaxis.minorticks_off()
+    if words:
+        ax.set_xlim(-0.5, len(values) - 0.5)
     put_legend(ax, None if by is None else quantity(by).label)
     return ax
 
@@ -120,6 +126,7 @@ def against(
 def _curve(
     ax: Axes, rows: Any, columns: tuple[str, str], places: Mapping[Any, Any], look: dict[str, Any], label: str | None
 ) -> None:
+    """Means with their band; `look` without a line has bars instead, as between words there is nothing."""
     x, y = columns
     middle: list[tuple[float, float, float, float]] = []
     for value, place in places.items():
@@ -131,9 +138,12 @@ def _curve(
         middle.append((place, mean, max(0.0, mean - half) if samples.min() >= 0 else mean - half, top))
         if len(samples) > 1:
             ax.plot([place] * len(samples), samples, ".", color=look["color"], markersize=3, alpha=0.5)
-    at, means, lows, highs = np.array(middle).T
-    ax.fill_between(at, lows, highs, color=look["color"], alpha=0.15, linewidth=0)
-    ax.plot(at, means, markersize=5, label=label, **look)
+    at, means, lows, highs = np.array(middle).reshape(-1, 4).T
+    if look["linestyle"] == "none":
+        ax.vlines(at, lows, highs, color=look["color"], alpha=0.35, linewidth=4)
+    else:
+        ax.fill_between(at, lows, highs, color=look["color"], alpha=0.15, linewidth=0)
+    ax.plot(at, means, markersize=6, label=label, **look)
 
 
 def confidence(samples: npt.NDArray[np.float64]) -> float:
@@ -160,7 +170,7 @@ def ring_content(results: Results, *, ring: str = "send", ax: Axes | None = None
             steps = series.send_content if ring == "send" else series.receive_content
             look = style(place) | {"marker": None, "linestyle": "-", "linewidth": 1.2}
             label = (name or None) if not index else None
-            end_ns = max(end_ns, result.virtual_ns)
+            end_ns = max(end_ns, result.virtual_ns, int(steps.times_ns.max(initial=0)))
             _content(ax, steps, result.virtual_ns, look, label)
             ax.axhline(series.capacity_bytes - 4, color=look["color"], linestyle=":", linewidth=1)
             if ring == "send":
