@@ -1,5 +1,6 @@
 """Plots say what the results say, in units; series and windows are what the trace has."""
 
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -160,6 +161,29 @@ def test_against_has_a_curve_for_each_group(table):
 def test_against_puts_words_in_the_order_of_the_table(table):
     words = table.assign(full=table["capacity"].map({0x20000: "spin", 0x100000: "drop", 0x400000: "yield"}))
     assert drawn(plots.against(words, "full", "latency_p99_ns"))[0] == ["spin", "drop", "yield"]
+
+
+def test_words_have_bars_side_by_side(table):
+    words = table.assign(full=table["capacity"].map({0x20000: "spin", 0x100000: "drop", 0x400000: "yield"}))
+    doubled = pandas.concat([words.assign(host="desktop"), words.assign(host="busy")])
+    ax = plots.against(doubled, "full", "latency_p99_ns", by="host")
+    assert drawn(ax)[2] == ["desktop", "busy"]
+    means = [line for line in ax.lines if len(line.get_xdata()) == 3 and len(set(line.get_xdata())) == 3]
+    assert [list(line.get_xdata()) for line in means] == [
+        pytest.approx([-0.06, 0.94, 1.94]), pytest.approx([0.06, 1.06, 2.06])
+    ]  # fmt: skip
+    assert all(line.get_linestyle() == "None" for line in means)
+
+
+def test_a_group_without_values_has_no_curve(table):
+    gap = table.assign(client_busy=[0.5 if seed else None for seed in table["seed"]])
+    assert drawn(plots.against(gap, "capacity", "client_busy", by="seed"))[2] == ["0", "1", "2"]
+
+
+def test_without_the_library_there_is_a_sentence(stalled, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
+    with pytest.raises(UsageError, match=r"a plot needs matplotlib, .*pip install 'wintunsim\[experiments\]'"):
+        plots.latency(stalled)
 
 
 def test_a_parameter_that_spreads_far_from_zero_has_even_places(table):

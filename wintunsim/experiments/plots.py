@@ -6,13 +6,13 @@ They need matplotlib: `pip install 'wintunsim[experiments]'`. Times are virtual.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from wintunsim.errors import UsageError
+from wintunsim.experiments.extra import library
 from wintunsim.experiments.plots_axes import (
     DROP,
     GREY,
@@ -150,7 +150,7 @@ def confidence(samples: npt.NDArray[np.float64]) -> float:
     """Half of the 95 % confidence interval of the mean of independent samples, by Student's t; 0 for one sample."""
     if len(samples) < 2 or np.ptp(samples) == 0:
         return 0.0
-    t = import_module("scipy.stats").t
+    t = library("scipy.stats", "a confidence band").t
     return float(t.ppf((1 + CONFIDENCE) / 2, len(samples) - 1) * samples.std(ddof=1) / np.sqrt(len(samples)))
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from wintunsim.errors import UsageError
+from wintunsim.experiments.extra import library
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -118,10 +118,7 @@ def quantity(name: str) -> Quantity:
 
 def new_axes(ax: Axes | None, size: tuple[float, float] = (8, 4)) -> Axes:
     """These axes, or new ones, in the style of all plots. UsageError when matplotlib is missing."""
-    try:
-        from matplotlib import pyplot as plt
-    except ImportError:
-        raise UsageError("plots need matplotlib: pip install 'wintunsim[experiments]'") from None
+    plt = library("matplotlib.pyplot", "a plot")
     if ax is None:
         ax = plt.subplots(figsize=size, layout="constrained")[1]
     ax.spines[["top", "right"]].set_visible(False)
