@@ -67,8 +67,11 @@ def fuzz(name: str, names: list[str], runs: int, seed: int, found: Path) -> int:
     began = time.monotonic()
     code = start(name, [f"-runs={share}", f"-seed={seed}", str(found), str(HERE / "corpus" / name)])
     seconds = time.monotonic() - began
-    result = f"failed, exit code {code}" if code else "nothing found"
-    print(f"{name}: {share} inputs in {seconds:.0f} s, {share / seconds:.0f} a second: {result}", flush=True)
+    if code:
+        # How many inputs came before is told by libFuzzer alone.
+        print(f"{name}: an input failed after {seconds:.0f} s (exit code {code}), of {share} to be tried", flush=True)
+    else:
+        print(f"{name}: {share} inputs in {seconds:.0f} s, {share / seconds:.0f} a second: nothing found", flush=True)
     return code
 
 
