@@ -99,6 +99,23 @@ def test_the_processor_goes_round_when_the_quantum_ends(log):
     ]  # fmt: skip
 
 
+def test_a_quantum_ends_in_the_middle_of_long_work(log):
+    log.worker("long", 3 * QUANTUM)
+    log.worker("short", 100, at=10)
+    run(log.machine)
+    assert log.lines == [(QUANTUM + 100, "short"), (3 * QUANTUM + 100, "long")]
+
+
+def test_a_preempted_thread_keeps_what_is_left_of_its_quantum(log):
+    log.worker("first", 3 * QUANTUM)
+    log.worker("second", 100, at=10)
+    for place in range(1, 4):
+        log.worker(f"high {place}", 100, at=place * QUANTUM // 4, priority=9)
+    run(log.machine)
+    # The first one has had its quantum, however often it was interrupted.
+    assert log.lines[3] == (QUANTUM + 3 * 100 + 100, "second")
+
+
 def test_a_quantum_that_nobody_waits_for_is_renewed(log):
     log.worker("a", *[QUANTUM] * 3)
     run(log.machine)

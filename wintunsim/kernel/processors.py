@@ -20,6 +20,8 @@ BOOST_DRIVER = 2
 """What a thread's priority is raised by when the driver's send event wakes it: the network increment."""
 BOOST_EVENT = 1
 """The same for an event that a program sets: the event increment."""
+SLICE_NS = 250_000
+"""How exactly the end of a quantum is kept inside of work that lasts longer."""
 REAL_TIME = 16
 """Priorities from here on are not boosted."""
 
@@ -68,6 +70,13 @@ class LimitedMachine(Machine):
         """A thread's priority now, with its boost."""
         base = thread.priority
         return base if base >= REAL_TIME else min(REAL_TIME - 1, base + self.scheduling(thread).boost)
+
+    def spend(self, cost_ns: int) -> None:
+        """Let `cost_ns` pass for the running thread, in slices: a quantum may end in the middle of it."""
+        while cost_ns > SLICE_NS:
+            super().spend(SLICE_NS)
+            cost_ns -= SLICE_NS
+        super().spend(cost_ns)
 
     def give_way(self) -> None:
         """Let everybody run who is due before `now`, the running thread's time; at the quantum's end, equals too."""
@@ -255,6 +264,8 @@ class LimitedMachine(Machine):
         if not state.is_spinning:
             state.remaining_ns = max(0, state.due_ns - now)
             victim.generation += 1
+        # It goes on where it was taken off, with what is left of its quantum.
+        state.quantum_left_ns = max(0, state.quantum_end_ns - now)
         self._leave(state, now)
         self._enqueue(victim, state, in_front=True)
         return best[2]
@@ -289,7 +300,8 @@ class LimitedMachine(Machine):
         processor.thread = processor.last = thread
         state.processor = processor
         state.since_ns = now
-        state.quantum_end_ns = now + delay + self.host.quantum_ns
+        state.quantum_end_ns = now + delay + (state.quantum_left_ns or self.host.quantum_ns)
+        state.quantum_left_ns = 0
         return delay
 
     def _leave(self, state: Scheduling, now: int) -> None:

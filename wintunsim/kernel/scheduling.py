@@ -22,8 +22,8 @@ class Scheduling:
     """What the scheduler knows of one thread."""
 
     __slots__ = (
-        "boost", "busy_ns", "due_ns", "is_queued", "is_spinning", "level", "order", "processor", "quantum_end_ns",
-        "remaining_ns", "since_ns", "switches", "yields",
+        "boost", "busy_ns", "due_ns", "is_queued", "is_spinning", "level", "processor", "quantum_end_ns",
+        "quantum_left_ns", "remaining_ns", "since_ns", "switches", "yields",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -35,12 +35,13 @@ class Scheduling:
         self.is_spinning = False
         self.yields = False
         """Whether its spin lets anybody else run."""
-        self.order = 0
         self.due_ns = 0
         """When the operation that is under way ends."""
         self.remaining_ns = 0
         """What is left of it, once the thread is preempted."""
         self.quantum_end_ns = 0
+        self.quantum_left_ns = 0
+        """What is left of its quantum, once it is preempted; 0 for a whole one."""
         self.since_ns = 0
         self.busy_ns = 0
         self.switches = 0
