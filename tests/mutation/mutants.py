@@ -124,7 +124,9 @@ def prepare(*, fresh: bool) -> None:
 def mutmut(*arguments: str, quiet: bool = False) -> str:
     """Run mutmut in the copy."""
     command = [str(Path(sys.executable).parent / "mutmut"), *arguments]
-    done = subprocess.run(command, check=False, cwd=WORK, stdout=subprocess.PIPE if quiet else None, text=True)
+    # The library's spinner is for a person who looks.
+    is_quiet = quiet or not sys.stdout.isatty()
+    done = subprocess.run(command, check=False, cwd=WORK, stdout=subprocess.PIPE if is_quiet else None, text=True)
     if done.returncode:
         raise SystemExit(f"{' '.join(command)} failed with exit code {done.returncode}\n{done.stdout or ''}")
     return done.stdout or ""
