@@ -59,7 +59,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _parser(command: str = "") -> argparse.ArgumentParser:
-    """The parser; the options of `installer` and `vectors` are in it only when that is the command."""
+    """The parser; the options of `installer`, `vectors` and `sweep` are in it only when that is the command."""
     parser = _Parser(
         prog="wintunsim",
         allow_abbrev=False,
@@ -125,12 +125,20 @@ def _parser(command: str = "") -> argparse.ArgumentParser:
     revisions = commands.add_parser("revisions", help="tell how the revisions of the driver differ", allow_abbrev=False)
     revisions.add_argument("--format", choices=("table", "json"), default="table", help="(default: table)")
     _add_vectors(commands.add_parser("vectors", help="write or check golden vectors", allow_abbrev=False), command)
+    _add_sweep(commands.add_parser("sweep", help="run an experiment over many values", allow_abbrev=False), command)
     return parser
 
 
 def _add_vectors(parser: argparse.ArgumentParser, command: str) -> None:
     if command == "vectors":
         from wintunsim.cli_vectors import add_arguments
+
+        add_arguments(parser)
+
+
+def _add_sweep(parser: argparse.ArgumentParser, command: str) -> None:
+    if command == "sweep":
+        from wintunsim.cli_sweep import add_arguments
 
         add_arguments(parser)
 
@@ -163,6 +171,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from wintunsim.cli_vectors import vectors
 
             return vectors(options)
+        if options.command == "sweep":
+            from wintunsim.cli_sweep import sweep
+
+            return sweep(options)
         if options.seed is None:
             text = os.environ.get("WINTUNSIM_SEED", "0")
             try:
