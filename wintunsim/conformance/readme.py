@@ -73,11 +73,14 @@ import json, sys
 
 M = 0xFFFFFFFF
 
+
 def align(n):
     return (n + 3) & ~3 & M
 
+
 def wrap(v, capacity):
     return v & (capacity - 1) & M
+
 
 IMPLEMENTED = {{
     "align": lambda i: {{"value": align(i["size"])}},
@@ -85,6 +88,7 @@ IMPLEMENTED = {{
     "content": lambda i: {{"value": wrap(i["tail"] - i["head"], i["capacity"])}},
     "space": lambda i: {{"value": wrap(i["head"] - i["tail"] - 4, i["capacity"])}},
 }}
+
 
 def run(directory, group, revision):
     with open(f"{{directory}}/{{group}}.json", encoding="utf-8") as file:
@@ -100,6 +104,7 @@ def run(directory, group, revision):
             failed.append(f"{{vector['id']}} ({{vector['comment']}}): {{found}} is not {{vector['expected']}}")
     print(passed, "passed,", len(failed), "failed,", skipped, "skipped", *failed, sep="\\n")
     return not failed
+
 
 if __name__ == "__main__":
     sys.exit(not run(sys.argv[1], "ring", "0.14"))
