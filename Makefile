@@ -42,37 +42,43 @@ help:
 		echo "Making .venv with $$("$$python" --version)"; \
 		"$$python" -m venv --clear .venv; \
 	fi; \
-	echo 'Installing wintunsim and its tools in .venv'; \
+	echo 'Installing wintunsim in .venv'; \
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'; \
-	$(BIN)/python -m pip install --quiet --editable . --group dev; \
+	$(BIN)/python -m pip install --quiet --editable . --group demo; \
 	touch .venv/stamp
 
-lint: .venv/stamp
+# What developing needs beyond what running does takes longer to install: the demo does without.
+.venv/dev-stamp: .venv/stamp
+	@echo 'Installing what the tests need in .venv'
+	@$(BIN)/python -m pip install --quiet --editable . --group dev
+	@touch .venv/dev-stamp
+
+lint: .venv/dev-stamp
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
-format: .venv/stamp
+format: .venv/dev-stamp
 	$(BIN)/ruff format
 
 test: lint
 	$(PYTEST) -m 'not slow' $(ARGS)
 
-test-slow: .venv/stamp
+test-slow: .venv/dev-stamp
 	$(PYTEST) -m slow $(ARGS) || [ $$? = 5 ] # 5: there is none
 
 test-all: lint
 	$(PYTEST) $(ARGS)
 
 # The state machine takes long while it is watched, and runs no line that the other tests leave out.
-coverage: .venv/stamp
+coverage: .venv/dev-stamp
 	$(BIN)/python -m coverage run -m pytest tests/model --ignore tests/model/test_state_machine.py -m 'not slow' $(ARGS)
 	$(BIN)/python -m coverage report
 
-life-cycles: .venv/stamp
+life-cycles: .venv/dev-stamp
 	$(BIN)/python tests/documents/life_cycles.py
 
-coverage-doc: .venv/stamp
+coverage-doc: .venv/dev-stamp
 	$(BIN)/python tests/traceability/coverage_report.py
 
 # Mutation testing has an environment of its own.
