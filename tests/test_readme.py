@@ -22,15 +22,24 @@ def test_the_command_shown_prints_what_is_shown():
     (command,) = [
         line for block in blocks("sh") for line in block.splitlines() if line.startswith(".venv/bin/wintunsim")
     ]
-    (shown,) = blocks("text")
+    shown, _ = blocks("text")
     arguments = command.split()[1:]
     process = run([sys.executable, "-m", "wintunsim", *arguments])
     assert process.stdout + process.stderr == shown
 
 
 def test_the_python_shown_runs():
-    (code,) = blocks("python")
+    code, _ = blocks("python")
     assert "exit code 0" in run([sys.executable, "-c", code]).stdout
+
+
+def test_the_question_has_the_answer_that_is_shown(tmp_path):
+    """As a script, as the text says: a sweep starts processes, which import it."""
+    _, code = blocks("python")
+    _, shown = blocks("text")
+    script = tmp_path / "question.py"
+    script.write_text(code)
+    assert run([sys.executable, str(script)]).stdout == shown
 
 
 def test_the_make_targets_named_are_there():

@@ -54,7 +54,7 @@ def show_in_readme():
     command = [sys.executable, "-m", "wintunsim", *arguments.split()]
     process = subprocess.run(command, cwd=readme.parent, capture_output=True, text=True, check=True)
     shown = process.stdout + process.stderr
-    text = re.sub(r"(?<=```text\n).*?(?=```)", lambda _: shown, text, flags=re.DOTALL)
+    text = re.sub(r"(?<=```text\n).*?(?=```)", lambda _: shown, text, count=1, flags=re.DOTALL)
     readme.write_text(text, encoding="utf-8")
 
 
