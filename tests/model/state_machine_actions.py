@@ -277,7 +277,7 @@ class Actions(Clients):
         def done(answer: tuple[int, int]) -> None:
             assert answer == (expected, 0), f"force close answers {answer[0]:#x}, not {expected:#x}"
             if expected in (OK, NOTHING_CLOSED):
-                assert all(handle not in owner.handles for owner, handle in others)
+                assert all(handle not in owner.handles for owner, handle, _ in others)
 
         nic = self.nic_of(file.adapter)
         self.start(nic, self._request(nic, file, process, b"", FORCE_CLOSE, None), "force close", done)
