@@ -1,5 +1,6 @@
 """Sweeps: what is run, the table that comes of it, and that it is the same whoever runs it."""
 
+import gc
 import statistics
 import subprocess
 import sys
@@ -256,6 +257,18 @@ def test_whole_results_come_on_request(sweep, result):
     assert [found.digest for found in whole.results] == list(whole.table["digest"])
     assert [len(found.latencies_ns) for found in whole.results] == list(whole.table["delivered"])
     assert all(found.series.send_content.most.max() > 0 for found in whole.results)
+
+
+@pytest.mark.parametrize("client", [Client(), Client(poll_us=100), Client(echo=True, full="sleep")])
+def test_a_run_leaves_nothing_behind(client):
+    """Neither its computer nor its packets: a sweep's memory is that of its rows."""
+    sweep = Experiment(workload="udp:rate=900000,size=1400", duration="1ms", client=client, capacity=0x20000)
+    sizes = []
+    for _ in range(2):
+        assert len(sweep.sweep(seeds=5).run(workers=1).table) == 5
+        gc.collect()
+        sizes.append(len(gc.get_objects()))
+    assert sizes[1] - sizes[0] < 500
 
 
 def test_in_a_notebook_it_is_its_table(result):

@@ -296,6 +296,8 @@ def run(experiment: Experiment, *, series: bool = False, window_ns: tuple[int, i
             return result
         return replace(result, series=recorder.series() if series else None, moments=recorder.moments())
     finally:
+        # A thread that still waits would keep the whole machine: nothing sees into its stack.
+        machine.kill(client.thread)
         machine.close()
 
 
