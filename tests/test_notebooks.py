@@ -79,5 +79,5 @@ def test_a_notebook_has_a_question_an_answer_and_what_it_does_not_say(path):
 @pytest.mark.filterwarnings("default")  # of the kernel's own threads and sockets
 @every
 def test_a_notebook_runs_through(path, monkeypatch):
-    monkeypatch.setattr(execute, "TIMEOUT_S", 60)
+    monkeypatch.setattr(execute, "TIMEOUT_S", 150)
     assert answer(execute.execute(path)) == answer(kept(path))
