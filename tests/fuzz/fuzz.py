@@ -84,7 +84,9 @@ def merge(name: str, found: Path) -> int:
             return code
         corpus.mkdir(parents=True, exist_ok=True)
         for old in corpus.iterdir():
-            old.unlink()
+            # What has failed once stays, whatever it covers.
+            if not old.name.startswith("failed-"):
+                old.unlink()
         for new in Path(scratch).iterdir():
             # The whole hash is no use to anybody who reads a name.
             (corpus / new.name[:12]).write_bytes(new.read_bytes())

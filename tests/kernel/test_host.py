@@ -1,5 +1,6 @@
 """Hosts: profiles with a source for each figure, distributions, and runs on them."""
 
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
@@ -76,7 +77,7 @@ def test_the_profiles():
 
 @pytest.mark.parametrize("name", LIMITED)
 def test_every_figure_of_a_profile_has_its_source(name):
-    text = (Path(__file__).resolve().parents[2] / "wintunsim" / "kernel" / "profiles" / f"{name}.toml").read_text()
+    text = (files("wintunsim.kernel") / "profiles" / f"{name}.toml").read_text(encoding="utf-8")
     figures = [line for line in text.splitlines() if " = {" in line]
     assert len(figures) == len(profile(name).sources)
     assert all(source for source in profile(name).sources.values())
