@@ -118,6 +118,7 @@ def test_a_capture_with_other_packets_is_another_workload(tmp_path):
     assert sweep.run(**run).from_cache == 0
 
 
+@pytest.mark.slow
 def test_a_changed_simulator_never_serves_old_results(tmp_path):
     """A copy of both packages, which is run, run again, changed, and run."""
     for package in (wintun_model, wintunsim):

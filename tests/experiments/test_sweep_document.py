@@ -18,7 +18,7 @@ SCRIPTS = re.findall(r"```python\n(.*?)```\n\n```text\n(.*?)```", TEXT, re.DOTAL
 @pytest.mark.parametrize(
     ("script", "shown"),
     [
-        pytest.param(*pair, id=name, marks=[] if name == "question" else [pytest.mark.slow])
+        pytest.param(*pair, id=name, marks=[pytest.mark.slow])
         for pair, name in zip(SCRIPTS, ["question", "axes", "dask"], strict=True)
     ],
 )
@@ -46,6 +46,7 @@ def test_the_answer_is_what_comes_out():
     assert len([line for line in SCRIPTS[0][0].splitlines() if line]) <= 10
 
 
+@pytest.mark.slow
 def test_the_example_is_shown_as_it_is_and_runs(tmp_path, monkeypatch, capsys):
     (shown,) = re.findall(r"```toml\n(.*?)```", TEXT, re.DOTALL)
     example = ROOT / "examples" / "ring_size.toml"

@@ -55,6 +55,7 @@ def agrees(means, theory):
     return abs(means.mean() - theory) < half + 0.03 * theory
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("load", [0.3, 0.6])
 def test_m_d_1(load):
     """All packets take the same time: half of what they would wait if their times were exponential."""
@@ -63,6 +64,7 @@ def test_m_d_1(load):
     assert agrees(means, theory)
 
 
+@pytest.mark.slow
 def test_m_m_1():
     """Sizes whose times are exponential, but for being cut into forty equally likely ones."""
     sizes = [round(-12_500 * math.log(1 - (place + 0.5) / 40)) for place in range(40)]
