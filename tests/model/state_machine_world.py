@@ -27,7 +27,7 @@ from wintun_model.adapter import Adapter, Driver, Packet, ReceiveNbl, SendChain,
 from wintun_model.dispatch import close
 from wintun_model.errors import ClientFault
 from wintun_model.immediate import ImmediateExecutor, Thread
-from wintun_model.life_cycles import Watcher
+from wintun_model.life_cycle_watcher import Watcher
 from wintun_model.revision import REVISIONS
 from wintun_model.send import send
 

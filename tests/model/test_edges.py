@@ -14,7 +14,8 @@ from wintun_model.immediate import ImmediateExecutor, RecordingNdis
 from wintun_model.installer_evaluate import build_time, version_number
 from wintun_model.installer_process import process
 from wintun_model.installer_state import Device, DriverCopy, Machine
-from wintun_model.life_cycles import LIFE_CYCLES, MINIPORT, READER, Watcher
+from wintun_model.life_cycle_watcher import Watcher
+from wintun_model.life_cycles import LIFE_CYCLES, MINIPORT, READER
 from wintun_model.receive import return_nbls
 from wintun_model.revision import REVISIONS
 from wintun_model.send import send

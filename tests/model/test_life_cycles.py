@@ -6,6 +6,7 @@ from wintun_model import operations as op
 from wintun_model.adapter import Adapter, Driver, Packet, SendChain
 from wintun_model.dispatch import close, device_control
 from wintun_model.errors import ModelError
+from wintun_model.life_cycle_watcher import Watcher
 from wintun_model.life_cycles import (
     LIFE_CYCLES,
     MINIPORT,
@@ -13,7 +14,6 @@ from wintun_model.life_cycles import (
     RECEIVE_NBL,
     REGISTRATION,
     SEND_CHAIN,
-    Watcher,
 )
 from wintun_model.miniport import halt, initialize, pause, restart
 from wintun_model.receive import return_nbls
