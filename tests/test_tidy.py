@@ -278,6 +278,10 @@ HOST_USES = {
     ),
     "wintunsim/experiments/processes.py signal": ("SIGINT SIG_IGN signal", "a person's Ctrl+C ends a sweep as a whole"),
     "wintunsim/experiments/processes.py threading": ("Lock Thread", "each waits for one process of a sweep"),
+    "wintunsim/explore/search.py time": (
+        "perf_counter",
+        "how long a search took, and its budget; no verdict but for that",
+    ),
     "wintunsim/win32/clocks.py datetime": ("UTC datetime timedelta", "calendar arithmetic on virtual times"),
     "wintunsim/clients/clocks.py time": ("asctime gmtime strftime struct_time", "calendar arithmetic on virtual times"),
     "wintunsim/clients/commands.py subprocess": (

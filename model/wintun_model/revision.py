@@ -6,7 +6,7 @@ switches turned. A bug of spec driver §10 is nothing special: it is what a revi
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import NamedTuple
 
 
@@ -213,3 +213,19 @@ REVISIONS: dict[str, Revision] = _history()
 """The revisions of the ring generation, oldest first (0.9.2 and 0.14.1 leave the driver unchanged)."""
 
 DEFAULT_REVISION = "0.8.1"
+
+PROPOSED_CHANGES: dict[str, str] = {}
+"""The switches of `PROPOSED` that no revision has, each with what the change is and what it closes, in a sentence."""
+
+PROPOSED = replace(
+    REVISIONS["2026-02"],
+    name="proposed",
+    changes=tuple(PROPOSED_CHANGES.values()),
+    **dict.fromkeys(PROPOSED_CHANGES, True),  # type: ignore[arg-type]
+)
+"""2026-02 with the smallest change to each routine that closes every race that is confirmed there. Nobody ships it."""
+
+
+def revision_named(name: str) -> Revision | None:
+    """The revision of that name, the proposed one included; None when there is none."""
+    return PROPOSED if name == PROPOSED.name else REVISIONS.get(name)

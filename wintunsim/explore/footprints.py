@@ -1,0 +1,71 @@
+"""What threads touch, and under which locks: what the reduction knows beyond one state.
+
+Two facts let a step be taken before everybody else's, in every state: nobody else ever touches what it touches; or
+everybody who ever does so holds a lock then, which the step's own thread holds now. Both are about all that was seen so
+far, and are looked at anew before each pass of a search.
+"""
+
+from __future__ import annotations
+
+from wintunsim.explore.program import Node, Program
+
+
+class Footprints:
+    """Collects what the nodes of all threads touch."""
+
+    def __init__(self, programs: list[Program]) -> None:
+        self._programs = programs
+        self._nodes: list[Node] = []
+        self._protectors: dict[int, int] = {}
+        self._others: dict[int, tuple[int, int]] = {}
+
+    def note(self, node: Node) -> None:
+        """There is a new node, or one touches more than it did."""
+        if node.thread.is_set_up:
+            return
+        self._nodes.append(node)
+        held = node.held
+        mask = node.reads | node.writes | node.later_reads | node.later_writes
+        protectors = self._protectors
+        while mask:
+            bit = mask & -mask
+            mask ^= bit
+            protectors[bit] = protectors.get(bit, -1) & held
+        node.alone = self._is_alone(node)
+
+    def refresh(self) -> None:
+        """Judge all nodes anew: before a pass."""
+        self._others.clear()
+        for node in self._nodes:
+            node.alone = self._is_alone(node)
+
+    def protectors(self, mask: int) -> int:
+        """The locks that everybody holds who touches any of these bits; -1 when nobody touches them."""
+        found = -1
+        while mask and found:
+            bit = mask & -mask
+            mask ^= bit
+            found &= self._protectors.get(bit, -1)
+        return found
+
+    def _is_alone(self, node: Node) -> bool:
+        if node.choices > 1:
+            return False
+        reads, writes = self._of_others(node.thread)
+        used = node.enablers if node.guard is not None else 0
+        if not (node.writes | used) & (reads | writes) and not (node.reads | used) & writes:
+            return True
+        return (
+            node.guard is None and node.blocked is None and bool(self.protectors(node.reads | node.writes) & node.held)
+        )
+
+    def _of_others(self, thread: Program) -> tuple[int, int]:
+        found = self._others.get(thread.index)
+        if found is None:
+            reads = writes = 0
+            for program in self._programs:
+                if program is not thread and not program.is_set_up:
+                    reads |= program.dormant.future_reads
+                    writes |= program.dormant.future_writes
+            found = self._others[thread.index] = reads, writes
+        return found

@@ -1,0 +1,348 @@
+"""The machine that is explored: its threads, their memory, and what may happen next in a state."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from types import FunctionType
+from typing import Any, Protocol
+
+from wintun_model import operations as op
+from wintun_model.adapter import Adapter, ReceiveNbl, SendChain
+from wintun_model.errors import ModelError
+from wintunsim.explore.footprints import Footprints
+from wintunsim.explore.layout import Layout, Region
+from wintunsim.explore.program import BLOCKED, Node, Program
+from wintunsim.explore.steps import Steps
+from wintunsim.explore.violation import Property, Violation
+from wintunsim.explore.writes import State, Writes
+
+FLUSH = 2
+"""The low two bits of a transition: an outcome of the thread's operation (0 or 1), or this: a store becomes visible."""
+STEPS_MAX = 2000
+"""How many steps one execution may have, unless the machine says otherwise."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """What the system around the driver guarantees (spec driver §7.1). Verdicts of a search hold under these rules."""
+
+    release_drains: bool = True
+    """Releasing a spin lock is interlocked, and so a barrier."""
+    waiting_writer_excludes_readers: bool = True
+    """Who waits for a reader/writer lock exclusively keeps new readers out."""
+    pause_waits_for_sends: bool = True
+    """Pause comes after protocols and filters above are paused: nobody sends or starts to send then."""
+    halt_follows_pause: bool = True
+    """Halt comes after pause."""
+    halt_waits_for_sends: bool = True
+    """NDIS holds halt back for sends that are not completed yet."""
+    halt_waits_for_returns: bool = False
+    """Halt waits for a return call that is still executing."""
+    returns_are_serialised: bool = False
+    """Return calls never run beside each other."""
+    stack_sends_inside: bool = True
+    """A protocol may send from inside a receive indication or a send completion."""
+    nbl_words_zeroed: bool = False
+    """An NBL comes with its reserved words zeroed."""
+    opens_wait_for_start: bool = True
+    """Opens are refused until the device has started; orderly removal is refused while handles are open."""
+    exit_precedes_close: bool = True
+    """The process-exit notice comes before the process's handles are closed."""
+    close_is_alone: bool = True
+    """A close request never runs beside another request on the same file object."""
+
+    def with_changes(self, assume: Sequence[str] = (), deny: Sequence[str] = ()) -> Rules:
+        """The rules with some of them switched on or off."""
+        return replace(self, **dict.fromkeys(assume, True), **dict.fromkeys(deny, False))
+
+
+class Ndis(Protocol):
+    """NDIS's side: what happens inside the driver's calls. Each answer depends on the arguments alone."""
+
+    def complete_send(self, adapter: Adapter, chain: SendChain) -> op.Routine[None] | None: ...
+
+    def indicate_receive(self, adapter: Adapter, nbl: ReceiveNbl) -> op.Routine[None] | None: ...
+
+    def indicate_link(self, adapter: Adapter, connected: bool) -> op.Routine[None] | None: ...
+
+
+class ExploredPages:
+    """Pages that a thread locked down; whether they are still locked is in the state."""
+
+    def __init__(self, view: memoryview, slot: int) -> None:
+        self.view = view
+        self.views: list[memoryview] = []
+        self.slot = slot
+
+    def unlock(self) -> None:
+        """Nothing: unlocking is in the state."""
+
+
+class StartedThread:
+    """What a routine gets for a thread that it started."""
+
+    def __init__(self, ended: op.Event) -> None:
+        self.ended = ended
+
+
+class StartedProgram(Program):
+    """A thread that another one starts."""
+
+    handle: StartedThread
+
+
+class Machine:
+    """Threads over one memory. States are lists; `layout` says what their slots hold.
+
+    With `memory` "tso" each thread has a store buffer, as x86 processors do; with "sc" stores are seen at once. With
+    `passes_silent` off, operations that nobody can see are steps too. `failing` names what may fail: each attempt is
+    then tried both ways.
+    """
+
+    def __init__(
+        self,
+        ndis: Ndis,
+        *,
+        memory: str = "sc",
+        rules: Rules | None = None,
+        failing: Sequence[str] = (),
+        checks: bool = True,
+        passes_silent: bool = True,
+        steps_max: int = STEPS_MAX,
+    ) -> None:
+        self.ndis = ndis
+        self.is_tso = memory == "tso"
+        self.rules = rules or Rules()
+        self.failing = frozenset(failing)
+        self.passes_silent = passes_silent
+        self.steps_max = steps_max
+        self.layout = Layout()
+        self.writes = Writes(self.layout.masks, self.layout.names, checks=checks)
+        self.steps = Steps(self)
+        self.programs: list[Program] = []
+        self.footprints = Footprints(self.programs)
+        self.growth = 0
+        """How often a thread's tree has grown."""
+        self.choice = 0
+        """Which outcome the operation that is being performed is to have."""
+        self.waits: dict[int, list[int]] = {}
+        self.list_of: dict[int, int] = {}
+        self.try_masks: dict[int, int] = {}
+        self.lock_nodes: dict[int, list[Node]] = {}
+        self.event_nodes: dict[int, list[Node]] = {}
+        self.regions: list[Region] = []
+        self.end_checks: list[Callable[[State], None]] = []
+        self.handles: Callable[[object], Sequence[Any]] = lambda target: ()
+        self.close_handle: Callable[[op.Caller, int], op.Routine[None] | None] = lambda caller, handle: None
+        self._shared_locks: set[int] = set()
+        self._contexts: dict[int, int] = {}
+        self._started: dict[Any, StartedProgram] = {}
+        self._pages: dict[Any, ExploredPages] = {}
+
+    # -- threads ----------------------------------------------------------------------------------------------------
+
+    def add_thread(
+        self, name: str, factory: Callable[[], op.Routine[Any]], *, idle: Callable[[State], bool] | None = None
+    ) -> Program:
+        """A thread that is there from the start. `idle` tells whether it may wait for ever in a state."""
+        program = Program(self, len(self.programs), name, factory, is_started=True)
+        self._place(program)
+        program.idle = idle
+        return program
+
+    def _place(self, program: Program) -> None:
+        program.slot = self.layout.add(program.name, program.dormant)
+        program.buffer = self.layout.add(f"{program.name} store buffer", ())
+        program.dormant.enablers = self.layout.masks[program.slot]
+        self.programs.append(program)
+
+    def started_by(self, node: Node, operation: op.StartThread) -> StartedProgram:
+        """The thread that a `StartThread` starts: one for each time that this thread starts this routine."""
+        parent = node.thread
+        ordinal = sum(isinstance(before.operation, op.StartThread) for before, _ in node.history())
+        routine: Any = operation.routine
+        code, arguments = routine.gi_code, routine.gi_frame.f_locals
+        key = (parent.index, ordinal, code, tuple(id(parent.canonical(value)) for value in arguments.values()))
+        found = self._started.get(key)
+        if found is None:
+            values = {name: parent.canonical(value) for name, value in arguments.items()}
+            function = FunctionType(code, routine.gi_frame.f_globals)
+            names = [*code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]]
+
+            def factory() -> op.Routine[Any]:
+                positional = names[: code.co_argcount]
+                rest = {name: values[name] for name in names[code.co_argcount :]}
+                return function(*(values[name] for name in positional), **rest)  # type: ignore[no-any-return]
+
+            if code.co_freevars:
+                raise ModelError(f"{code.co_name} is started as a thread: define it outside of other functions")
+            found = StartedProgram(self, len(self.programs), operation.name, factory, is_started=False)
+            found.ended = op.Event(f"{operation.name} ended", manual_reset=True)
+            found.handle = StartedThread(found.ended)
+            found.idle = self.idle_of_started(operation.name)
+            self._place(found)
+            self._started[key] = found
+            self.growth += 1
+        return found
+
+    def idle_of_started(self, name: str) -> Callable[[State], bool] | None:
+        """Whether a thread that the driver starts may wait for ever; a world says it."""
+        return None
+
+    def let_go(self, state: State, index: int, slot: int) -> None:
+        """The setting of the event in `slot` ends the wait of the thread with that index."""
+        program = self.programs[index]
+        twin = state[program.slot]
+        slots = self.waits[id(twin)]
+        for other in slots:
+            waiters = state[other]
+            if type(waiters) is tuple:
+                state[other] = tuple(waiter for waiter in waiters if waiter != index) or False
+        state[program.slot] = twin.twin_of.child(slots.index(slot))
+
+    # -- what nodes need to know ------------------------------------------------------------------------------------
+
+    def watch_context(self, adapter: Adapter) -> None:
+        """Check from now on that nobody uses the adapter's memory once it is freed."""
+        outside = {
+            "name",
+            "driver",
+            "limits",
+            "revision",
+            "rereads_size",
+            "context",
+            "is_attached",
+            "partial_descriptors",
+        }
+        outside |= {"memory_descriptors", "nbl_pool"}
+        slot = self.layout.slot(adapter.context, "context of " + adapter.name, adapter.context.outstanding)
+        for name, value in vars(adapter).items():
+            if name not in outside:
+                self._contexts[id(value)] = slot
+
+    def context_of(self, noun: object) -> int | None:
+        """The slot that says whether the memory that a noun is part of is still there; None where nobody asks."""
+        return self._contexts.get(id(noun))
+
+    def is_context(self, pool: op.Pool) -> bool:
+        """Whether a pool is the memory of an adapter that is watched."""
+        return bool(self._contexts) and pool.name == "adapter context"
+
+    def is_shared_lock(self, lock: op.Lock) -> bool:
+        """Whether anybody takes a lock shared."""
+        return id(lock) in self._shared_locks
+
+    def note_shared(self, lock: op.Lock) -> None:
+        """Somebody takes the lock shared: who takes it exclusively must announce itself."""
+        if id(lock) in self._shared_locks:
+            return
+        self._shared_locks.add(id(lock))
+        self.growth += 1
+        for node in self.lock_nodes.pop(id(lock), []):
+            self.steps.compile(node)
+            node.thread.note_footprint(node)
+            self.footprints.note(node)
+
+    def wait_together(self, slots: Sequence[int]) -> None:
+        """Setting one of some events ends a wait for all of them: so they depend on each other."""
+        masks = self.layout.masks
+        together = 0
+        for slot in slots:
+            together |= masks[slot]
+        for slot in slots:
+            if masks[slot] != together:
+                masks[slot] = together
+                self.growth += 1
+                for node in self.event_nodes.get(slot, ()):
+                    node.writes |= together
+                    node.thread.note_footprint(node)
+                    self.footprints.note(node)
+
+    def pages(self, thread: int, ordinal: int, operation: op.LockPages) -> ExploredPages | None:
+        """The pages that a thread gets when it locks some for the nth time; None for memory that cannot be."""
+        place: Any = operation.caller.lock_pages(operation.address, operation.size)
+        if place is None:
+            return None
+        key = (thread, ordinal, operation.address, operation.size)
+        found = self._pages.get(key)
+        if found is None:
+            region, offset = place
+            slot = self.layout.add(f"pages of {region.name}", False)
+            found = ExploredPages(self.layout.map_pages(region, offset, operation.size, slot), slot)
+            self._pages[key] = found
+        return found
+
+    def handles_of(self, target: object) -> Sequence[Any]:
+        """All handles, open or not, to an adapter's device or to a file object."""
+        return self.handles(target)
+
+    # -- states -----------------------------------------------------------------------------------------------------
+
+    def initial(self) -> State:
+        """The state before anything has happened."""
+        for program in self.programs:
+            if program.is_started:
+                self.layout.initial[program.slot] = program.root
+        return list(self.layout.initial)
+
+    def complete(self, state: State) -> None:
+        """Give a state the slots that have come since it was made."""
+        if len(state) < len(self.layout.initial):
+            state.extend(self.layout.initial[len(state) :])
+
+    def apply(self, state: State, transition: int) -> None:
+        """Take a transition. Violation when a property does not hold."""
+        program = self.programs[transition >> 2]
+        outcome = transition & 3
+        if outcome == FLUSH:
+            buffer = state[program.buffer]
+            state[program.buffer] = buffer[1:]
+            buffer[0].apply(state)
+            return
+        slot = program.slot
+        node = state[slot]
+        self.choice = outcome
+        key = node.step(state, node)
+        if key is not BLOCKED:
+            child = node.children.get(key)
+            if child is None:
+                child = node.child(key)
+            state[slot] = child
+        if len(state) != len(self.layout.initial):
+            self.complete(state)
+
+    def is_enabled(self, state: State, program: Program) -> bool:
+        """Whether a thread can take its next step."""
+        node = state[program.slot]
+        if node.has_ended or (node.drains and state[program.buffer]):
+            return False
+        return node.guard is None or node.guard(state)
+
+    def enabled(self, state: State) -> list[int]:
+        """All transitions that a state has."""
+        found = []
+        for program in self.programs:
+            node = state[program.slot]
+            base = program.index << 2
+            if state[program.buffer]:
+                found.append(base | FLUSH)
+                if node.drains:
+                    continue
+            if not node.has_ended and (node.guard is None or node.guard(state)):
+                found.append(base)
+                if node.choices > 1:
+                    found.append(base | 1)
+        return found
+
+    def check_end(self, state: State) -> None:
+        """Nothing can happen any more: who still waits may do so? Then what the world asks of ends."""
+        for program in self.programs:
+            node = state[program.slot]
+            if node.has_ended or node is program.dormant:
+                continue
+            if program.idle is None or not program.idle(state):
+                what = node.text if node.twin_of is not None else f"cannot {node.text}"
+                raise Violation(Property.NO_LOST_WAKEUP, f"{program.name} {what}, for ever")
+        for check in self.end_checks:
+            check(state)

@@ -1,0 +1,63 @@
+"""Routines and checks that several scenarios are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from wintun_model.client import ClientRing, Outcome, ReadStrategy, pop, push, read
+from wintun_model.operations import Routine
+from wintunsim.explore.program import Program
+from wintunsim.explore.world import World
+from wintunsim.explore.writes import State
+
+WAITS = ReadStrategy()
+
+
+def pop_some(ring: ClientRing, attempts: int) -> Routine[tuple[bytes, ...]]:
+    """A client that looks so often whether there is a packet, and never waits. Returns what it got."""
+    got: tuple[bytes, ...] = ()
+    for _ in range(attempts):
+        packet = yield from pop(ring)
+        if isinstance(packet, bytes):
+            got += (packet,)
+        elif packet is Outcome.INVALID:
+            return (*got, b"INVALID")
+    return got
+
+
+def read_all(ring: ClientRing, count: int, strategy: ReadStrategy = WAITS) -> Routine[tuple[bytes, ...]]:
+    """A client that waits for `count` packets, or until the driver has stopped. Returns what it got."""
+    got: tuple[bytes, ...] = ()
+    while len(got) < count:
+        packet = yield from read(ring, strategy)
+        if not isinstance(packet, bytes):
+            break
+        got += (packet,)
+    return got
+
+
+def push_all(ring: ClientRing, packets: Sequence[bytes]) -> Routine[tuple[Outcome, ...]]:
+    """A client that writes packets, each once. Returns what became of them."""
+    outcomes: tuple[Outcome, ...] = ()
+    for packet in packets:
+        outcome = yield from push(ring, packet)
+        outcomes += (outcome,)
+    return outcomes
+
+
+def got_only(world: World, client: Program, packets: Sequence[bytes]) -> Callable[[State], str | None]:
+    """An end check: the client got none but these packets, and none of them twice."""
+
+    def check(state: State) -> str | None:
+        got = world.result(state, client)
+        if len(set(got)) != len(got):
+            return f"a packet arrives twice: {_text(got)}"
+        if set(got) - set(packets):
+            return f"what arrives was never sent: {_text(got)}"
+        return None
+
+    return check
+
+
+def _text(packets: Sequence[bytes]) -> str:
+    return ", ".join(packet.hex() for packet in packets)

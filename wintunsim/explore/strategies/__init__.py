@@ -1,0 +1,1 @@
+"""Which executions are looked at, and in which order: one strategy a module."""
