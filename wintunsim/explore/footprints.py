@@ -14,6 +14,8 @@ class Footprints:
     """Collects what the nodes of all threads touch."""
 
     def __init__(self, programs: list[Program]) -> None:
+        self.growth = 0
+        """How often a lock turned out to protect less than it was seen to."""
         self._programs = programs
         self._nodes: list[Node] = []
         self._protectors: dict[int, int] = {}
@@ -30,7 +32,12 @@ class Footprints:
         while mask:
             bit = mask & -mask
             mask ^= bit
-            protectors[bit] = protectors.get(bit, -1) & held
+            known = protectors.get(bit)
+            if known is None:
+                protectors[bit] = held
+            elif known & ~held:
+                protectors[bit] = known & held
+                self.growth += 1
         node.alone = self._is_alone(node)
 
     def refresh(self) -> None:
@@ -38,6 +45,14 @@ class Footprints:
         self._others.clear()
         for node in self._nodes:
             node.alone = self._is_alone(node)
+
+    def written(self) -> int:
+        """The bits of everything that an explored thread was seen to write."""
+        mask = 0
+        for program in self._programs:
+            if not program.is_set_up:
+                mask |= program.dormant.point.future_writes
+        return mask
 
     def protectors(self, mask: int) -> int:
         """The locks that everybody holds who touches any of these bits; -1 when nobody touches them."""
@@ -65,7 +80,7 @@ class Footprints:
             reads = writes = 0
             for program in self._programs:
                 if program is not thread and not program.is_set_up:
-                    reads |= program.dormant.future_reads
-                    writes |= program.dormant.future_writes
+                    reads |= program.dormant.point.future_reads
+                    writes |= program.dormant.point.future_writes
             found = self._others[thread.index] = reads, writes
         return found

@@ -79,6 +79,7 @@ class Layout:
         self.names: list[str] = []
         self.masks: list[int] = []
         """The bit of each slot."""
+        self.regions: list[Region] = []
         self._bits = 0
         self._slots: dict[Any, int] = {}
         self._kept: list[Any] = []
@@ -137,6 +138,7 @@ class Layout:
             backing,
         )
         self._mappings.append(Mapping(region, backing, None))
+        self.regions.append(region)
         return region
 
     def map_pages(self, region: Region, offset: int, size: int, pages_slot: int) -> memoryview:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from operator import itemgetter
 from types import FunctionType
 from typing import Any, Protocol
 
@@ -11,8 +11,9 @@ from wintun_model import operations as op
 from wintun_model.adapter import Adapter, ReceiveNbl, SendChain
 from wintun_model.errors import ModelError
 from wintunsim.explore.footprints import Footprints
-from wintunsim.explore.layout import Layout, Region
+from wintunsim.explore.layout import Layout
 from wintunsim.explore.program import BLOCKED, Node, Program
+from wintunsim.explore.rules import Rules
 from wintunsim.explore.steps import Steps
 from wintunsim.explore.violation import Property, Violation
 from wintunsim.explore.writes import State, Writes
@@ -21,40 +22,6 @@ FLUSH = 2
 """The low two bits of a transition: an outcome of the thread's operation (0 or 1), or this: a store becomes visible."""
 STEPS_MAX = 2000
 """How many steps one execution may have, unless the machine says otherwise."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rules:
-    """What the system around the driver guarantees (spec driver §7.1). Verdicts of a search hold under these rules."""
-
-    release_drains: bool = True
-    """Releasing a spin lock is interlocked, and so a barrier."""
-    waiting_writer_excludes_readers: bool = True
-    """Who waits for a reader/writer lock exclusively keeps new readers out."""
-    pause_waits_for_sends: bool = True
-    """Pause comes after protocols and filters above are paused: nobody sends or starts to send then."""
-    halt_follows_pause: bool = True
-    """Halt comes after pause."""
-    halt_waits_for_sends: bool = True
-    """NDIS holds halt back for sends that are not completed yet."""
-    halt_waits_for_returns: bool = False
-    """Halt waits for a return call that is still executing."""
-    returns_are_serialised: bool = False
-    """Return calls never run beside each other."""
-    stack_sends_inside: bool = True
-    """A protocol may send from inside a receive indication or a send completion."""
-    nbl_words_zeroed: bool = False
-    """An NBL comes with its reserved words zeroed."""
-    opens_wait_for_start: bool = True
-    """Opens are refused until the device has started; orderly removal is refused while handles are open."""
-    exit_precedes_close: bool = True
-    """The process-exit notice comes before the process's handles are closed."""
-    close_is_alone: bool = True
-    """A close request never runs beside another request on the same file object."""
-
-    def with_changes(self, assume: Sequence[str] = (), deny: Sequence[str] = ()) -> Rules:
-        """The rules with some of them switched on or off."""
-        return replace(self, **dict.fromkeys(assume, True), **dict.fromkeys(deny, False))
 
 
 class Ndis(Protocol):
@@ -121,9 +88,11 @@ class Machine:
         self.writes = Writes(self.layout.masks, self.layout.names, checks=checks)
         self.steps = Steps(self)
         self.programs: list[Program] = []
+        self.rows: list[tuple[int, int, int]] = []
+        """For each thread that is explored: (its slot, its buffer's slot, its index << 2)."""
         self.footprints = Footprints(self.programs)
         self.growth = 0
-        """How often a thread's tree has grown."""
+        """How often something was learnt by which what was decided before may be wrong."""
         self.choice = 0
         """Which outcome the operation that is being performed is to have."""
         self.waits: dict[int, list[int]] = {}
@@ -131,13 +100,14 @@ class Machine:
         self.try_masks: dict[int, int] = {}
         self.lock_nodes: dict[int, list[Node]] = {}
         self.event_nodes: dict[int, list[Node]] = {}
-        self.regions: list[Region] = []
         self.end_checks: list[Callable[[State], None]] = []
         self.handles: Callable[[object], Sequence[Any]] = lambda target: ()
         self.close_handle: Callable[[op.Caller, int], op.Routine[None] | None] = lambda caller, handle: None
         self._shared_locks: set[int] = set()
         self._contexts: dict[int, int] = {}
         self._started: dict[Any, StartedProgram] = {}
+        self._entries: dict[Any, op.Entry] = {}
+        self._known_entries: set[int] = set()
         self._pages: dict[Any, ExploredPages] = {}
 
     # -- threads ----------------------------------------------------------------------------------------------------
@@ -156,6 +126,7 @@ class Machine:
         program.buffer = self.layout.add(f"{program.name} store buffer", ())
         program.dormant.enablers = self.layout.masks[program.slot]
         self.programs.append(program)
+        self.rows.append((program.slot, program.buffer, program.index << 2))
 
     def started_by(self, node: Node, operation: op.StartThread) -> StartedProgram:
         """The thread that a `StartThread` starts: one for each time that this thread starts this routine."""
@@ -259,6 +230,26 @@ class Machine:
                     node.thread.note_footprint(node)
                     self.footprints.note(node)
 
+    def entry(self, node: Node, entry: op.Entry) -> op.Entry:
+        """The entry that stands for one that a thread hands to a list, or completes, in all of its histories.
+
+        It is the first one that came in the same place among those of the thread, and is described alike.
+        """
+        thread = node.thread
+        known = thread.canonical(entry)
+        if id(known) in self._known_entries:
+            return known  # type: ignore[no-any-return]
+        kinds = (op.Append, op.CompleteSend)
+        ordinal = sum(type(before.operation) in kinds for before, _ in node.history())
+        described: tuple[object, ...] = (ordinal,)
+        if isinstance(entry, ReceiveNbl):
+            described += (entry.offset, entry.size_bytes, entry.number, id(thread.canonical(entry.ring)))
+        canonical = self._entries.setdefault((thread.index, type(entry), described), known)
+        self._known_entries.add(id(canonical))
+        thread.alias(known, canonical)
+        thread.alias(entry, canonical)
+        return canonical
+
     def pages(self, thread: int, ordinal: int, operation: op.LockPages) -> ExploredPages | None:
         """The pages that a thread gets when it locks some for the nth time; None for memory that cannot be."""
         place: Any = operation.caller.lock_pages(operation.address, operation.size)
@@ -285,6 +276,28 @@ class Machine:
             if program.is_started:
                 self.layout.initial[program.slot] = program.root
         return list(self.layout.initial)
+
+    def knowledge(self) -> int:
+        """A number that changes when something is learnt by which what was decided before may be wrong."""
+        return self.growth + self.footprints.growth
+
+    def key_of(self) -> Callable[[State], object]:
+        """What tells states apart: the slots that explored threads were seen to write, and where the threads are.
+
+        What only counts up and down (pools) is left out: the histories of the threads decide it.
+        """
+        written = self.footprints.written()
+        places = [place for slot, buffer, _ in self.rows for place in ((slot, buffer) if self.is_tso else (slot,))]
+        thread_slots = {place for slot, buffer, _ in self.rows for place in (slot, buffer)}
+        data_slots = {region.data: region for region in self.layout.regions}
+        for slot, mask in enumerate(self.layout.masks):
+            if slot in thread_slots:
+                continue
+            if slot in data_slots:
+                mask = data_slots[slot].cell_mask(0, data_slots[slot].size_bytes - 12)
+            if mask & written or slot in self.steps.entry_slots:
+                places.append(slot)
+        return itemgetter(*places)
 
     def complete(self, state: State) -> None:
         """Give a state the slots that have come since it was made."""

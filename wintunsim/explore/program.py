@@ -30,23 +30,50 @@ BLOCKED = object()
 """The key that says that a thread waits: somebody else will give it its result."""
 
 
+class Point:
+    """A place in a thread's code: all nodes at which its routines stand at the same instructions.
+
+    `future_reads` and `future_writes` are the footprint of everything that the thread was seen to do from there on.
+    """
+
+    __slots__ = ("before", "future_reads", "future_writes")
+
+    def __init__(self) -> None:
+        self.future_reads = self.future_writes = 0
+        self.before: set[Point] = set()
+        """The places from which the thread comes here."""
+
+    def add(self, reads: int, writes: int) -> int:
+        """Something is done here or later; how many places that is news to."""
+        news, waiting = 0, [self]
+        while waiting:
+            at = waiting.pop()
+            if reads & ~at.future_reads or writes & ~at.future_writes:
+                at.future_reads |= reads
+                at.future_writes |= writes
+                news += 1
+                waiting += at.before
+        return news
+
+
+_NOWHERE = Point()
+
+
 class Node:
     """An operation of one thread after one history of results.
 
-    `reads` and `writes` are its footprint; `future_reads` and `future_writes` are those of everything that the thread
-    was seen to do from here on. `drains` says that it needs an empty store buffer. `guard` tells whether it is enabled
-    where that depends on the state; `enablers` are the bits that it then waits for. `choices` is how many outcomes
-    it may have, whatever the state is. `later_reads` and `later_writes` are the footprint of a store that goes into the
-    store buffer first. `held` are the locks that the thread holds exclusively, and `alone` says that the step may
-    always be taken before everybody else's (see `reduction`). `has_ended` marks the end, where `result` is what the
-    routine returned.
+    `reads` and `writes` are its footprint; `point` is the place in the code. `drains` says that it needs an empty store
+    buffer. `guard` tells whether it is enabled where that depends on the state; `enablers` are the bits that it then
+    waits for. `choices` is how many outcomes it may have, whatever the state is. `later_reads` and `later_writes` are
+    the footprint of a store that goes into the store buffer first. `held` are the locks that the thread holds
+    exclusively, and `alone` says that the step may always be taken before everybody else's (see `reduction`).
+    `has_ended` marks the end, where `result` is what the routine returned.
     """
 
     __slots__ = (
-        "alone", "blocked", "children", "choices", "depth", "drains", "enablers", "future_reads", "future_writes",
-        "generator", "guard", "has_ended", "held", "key", "later_reads", "later_writes", "operation", "parent", "reads",
-        "result", "sent", "step", "text", "thread",
-        "twin_of", "writes",
+        "alone", "blocked", "children", "choices", "depth", "drains", "enablers", "generator", "guard", "has_ended",
+        "held", "key", "later_reads", "later_writes", "operation", "parent", "point", "reads", "result", "sent", "step",
+        "text", "thread", "twin_of", "writes",
     )  # fmt: skip
 
     def __init__(self, thread: Program, parent: Node | None, key: Any, operation: op.Operation | None) -> None:
@@ -61,7 +88,8 @@ class Node:
         """What is sent into the routine for a key, where it is not the key itself."""
         self.generator: Generator[Any, Any, Any] | None = None
         """The routine, standing here; None when it has gone on."""
-        self.reads = self.writes = self.future_reads = self.future_writes = 0
+        self.reads = self.writes = 0
+        self.point = _NOWHERE
         self.later_reads = self.later_writes = 0
         self.enablers = 0
         self.drains = False
@@ -136,6 +164,8 @@ class Program:
         """Where it stands before it is started."""
         self.dormant.guard = lambda state: False
         self.dormant.text = "not started"
+        self.dormant.point = Point()
+        self._points: dict[tuple[object, ...], Point] = {}
 
     @property
     def root(self) -> Node:
@@ -210,8 +240,6 @@ class Program:
     def _place(
         self, parent: Node | None, key: Any, generator: Generator[Any, Any, Any], value: Any, *, is_first: bool = False
     ) -> Node:
-        machine = self.machine
-        machine.growth += 1
         try:
             operation = next(generator) if is_first else generator.send(value)
             operation = self._pass_silent(generator, operation)
@@ -219,16 +247,17 @@ class Program:
             return self._end(parent, key, stop.value)
         node = Node(self, parent, key, operation)
         node.generator = generator
-        self._compile(node)
+        self._compile(node, generator)
         return node
 
-    def _compile(self, node: Node) -> None:
+    def _compile(self, node: Node, generator: Generator[Any, Any, Any] | None) -> None:
         machine, parent = self.machine, node.parent
+        node.point = self._find_point(node, generator)
         if parent is not None:
             node.held = machine.steps.held_after(parent, node.key)
         machine.steps.compile(node)
         if node.blocked is not None:
-            node.blocked.held = node.held
+            node.blocked.held, node.blocked.point = node.held, node.point
         self.note_footprint(node)
         machine.footprints.note(node)
 
@@ -236,7 +265,7 @@ class Program:
         """The routine has returned; a thread that somebody holds sets its event as the last thing it does."""
         if self.ended is not None and not (parent is not None and parent.operation is self.ended.set):
             last = Node(self, parent, key, self.ended.set)
-            self._compile(last)
+            self._compile(last, None)
             last.text = "ends"
             last.result = result
             end = self._end_node(last, result)
@@ -252,17 +281,26 @@ class Program:
         return node
 
     def note_footprint(self, node: Node) -> None:
-        """Tell the nodes before what may follow them."""
-        reads, writes = node.reads | node.later_reads, node.writes | node.later_writes
-        at: Node | None = node
-        while at is not None and (reads & ~at.future_reads or writes & ~at.future_writes):
-            at.future_reads |= reads
-            at.future_writes |= writes
-            if at.blocked is not None:
-                at.blocked.future_reads, at.blocked.future_writes = at.future_reads, at.future_writes
-            at = at.parent
-        self.dormant.future_reads |= reads
-        self.dormant.future_writes |= writes
+        """Tell the places before what may follow them. Where that is news, what was decided there may be wrong."""
+        news = node.point.add(node.reads | node.later_reads, node.writes | node.later_writes)
+        self.machine.growth += news
+
+    def _find_point(self, node: Node, generator: Generator[Any, Any, Any] | None) -> Point:
+        """The place where a routine stands, known from now on to come after its parent's."""
+        where: list[object] = []
+        inner: Any = generator
+        while inner is not None:
+            where += (inner.gi_code, inner.gi_frame.f_lasti)
+            inner = inner.gi_yieldfrom
+        key = tuple(where)
+        point = self._points.get(key)
+        if point is None:
+            point = self._points[key] = Point()
+        before = self.dormant.point if node.parent is None else node.parent.point
+        if before not in point.before:
+            point.before.add(before)
+            self.machine.growth += before.add(point.future_reads, point.future_writes)
+        return point
 
 
 _fields: dict[type, tuple[str, ...]] = {}

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from wintun_model.revision import DEFAULT_REVISION, REVISIONS, Revision
 from wintunsim.errors import UsageError
-from wintunsim.explore.machine import Rules
+from wintunsim.explore.rules import Rules
 from wintunsim.explore.world import World
 
 MEMORIES = ("sc", "tso")

@@ -24,6 +24,7 @@ class LockSteps:
 
     def __init__(self, machine: Machine) -> None:
         self.machine = machine
+        self.entry_slots: set[int] = set()
 
     # -- what belongs to an adapter's context -----------------------------------------------------------------------
 

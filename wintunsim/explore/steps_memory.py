@@ -205,14 +205,16 @@ class MemorySteps(LockSteps):
 
     def entry_slot(self, entry: op.Entry) -> int:
         """The slot of an entry: (mark and offset in one word, link)."""
-        return self.machine.layout.slot(entry, "entry", (entry.marked_offset, entry.link))
+        slot = self.machine.layout.slot(entry, "entry", (entry.marked_offset, entry.link))
+        self.entry_slots.add(slot)
+        return slot
 
     def list_slot(self, active: op.ActiveList[Any]) -> int:
         return self.machine.layout.slot(active, active.name, (active.first, active.last))
 
     def _append(self, node: Node, operation: op.Append) -> None:
         active, end_offset, clears = operation.active, operation.end_offset, operation.clears_link
-        entry = node.thread.canonical(operation.entry)
+        entry = self.machine.entry(node, operation.entry)
         slot, own = self.list_slot(active), self.entry_slot(entry)
         self.machine.list_of[id(entry)] = slot
         node.writes = self.machine.layout.masks[slot]

@@ -166,7 +166,7 @@ class ObjectSteps(MemorySteps):
 
     def _complete_send(self, node: Node, operation: op.CompleteSend) -> None:
         """NDIS gets its chain back: once."""
-        chain = node.thread.canonical(operation.chain)
+        chain: Any = self.machine.entry(node, operation.chain)
         slot = self.machine.layout.slot(chain, "chain", 0, "completed")
         node.writes = self.machine.layout.masks[slot]
         node.text = "complete send"

@@ -31,8 +31,9 @@ from wintun_model.ring import ring_bytes_of
 from wintun_model.session import SessionRing
 from wintun_model.status import NtStatus
 from wintunsim.explore.layout import Region
-from wintunsim.explore.machine import FLUSH, Machine, Rules
+from wintunsim.explore.machine import FLUSH, Machine
 from wintunsim.explore.program import Program
+from wintunsim.explore.rules import Rules
 from wintunsim.explore.violation import Property, Violation
 from wintunsim.explore.writes import State
 

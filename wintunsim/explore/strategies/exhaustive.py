@@ -34,10 +34,10 @@ def exhaustive(
     # A pass that has let the trees grow is to be repeated: it is given up once it gets long.
     enough = FIRST_PASS
     while True:
-        growth = machine.growth
+        growth = machine.knowledge()
         machine.footprints.refresh()
         search = _Pass(machine, budget, outcome, reduced, ending)
-        if not search.run(list(start), enough) or machine.growth == growth or not reduced:
+        if not search.run(list(start), enough) or machine.knowledge() == growth or not reduced:
             break
         enough *= 4
     outcome.seconds = budget.elapsed_s()
@@ -61,7 +61,8 @@ class _Pass:
         self.choose: Callable[[Machine, State], list[int]] = persistent if reduced else Machine.enabled
         self.reduced = reduced
         self.ending = ending
-        self.visited: set[tuple[object, ...]] = set()
+        self.visited: set[object] = set()
+        self.key_of: Callable[[State], object] = tuple
         self.stack: list[tuple[State, list[int], list[int], int]] = []
         """(state, transitions not taken yet, how it was come to from the one below, how many steps in all)"""
         self.path: list[int] = []
@@ -75,14 +76,16 @@ class _Pass:
         Once `enough` executions are seen, it is over if the trees have grown meanwhile.
         """
         machine, outcome, stack = self.machine, self.outcome, self.stack
-        growth, look = machine.growth, 0
+        growth, look = machine.knowledge(), 0
         machine.complete(state)
+        if self.reduced:
+            self.key_of = machine.key_of()
         try:
             while True:
                 self._arrive(state, self._go_on(state))
                 while stack and not stack[-1][1]:
                     stack.pop()
-                if not stack or (self.reduced and outcome.executions >= enough and machine.growth != growth):
+                if not stack or (self.reduced and outcome.executions >= enough and machine.knowledge() != growth):
                     return True
                 look += 1
                 if not look % LOOK_EVERY and self.budget.is_spent(outcome.executions):
@@ -141,7 +144,7 @@ class _Pass:
             if self.ending is not None:
                 outcome.endings.add(self.ending(state))
             return
-        key = tuple(state)
+        key = self.key_of(state)
         if key in self.visited:
             outcome.executions += 1
             return
