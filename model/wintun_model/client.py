@@ -35,10 +35,12 @@ class ClientRing(UserRing):
     """One ring as its client uses it. `memory` is all of it, zeroed at first; offsets count from its data area's start.
 
     `has_barrier` puts a full barrier where the protocol as published has none: between the store of one word and the
-    load of another that the driver may store (spec driver §10, B3).
+    load of another that the driver may store (spec driver §10, B3). Two other ways around B3 for who writes: with
+    `always_sets` it sets `TailMoved` whatever `Alertable` says; with `recheck_ticks` it spins on an `Alertable` that is
+    not set, for so many ticks of the performance counter, and sets `TailMoved` if it comes to be set.
     """
 
-    __slots__ = ("has_barrier", "limits", "tail_moved")
+    __slots__ = ("always_sets", "has_barrier", "limits", "recheck_ticks", "tail_moved")
 
     def __init__(
         self,
@@ -48,11 +50,15 @@ class ClientRing(UserRing):
         tail_moved: Event,
         *,
         has_barrier: bool = False,
+        always_sets: bool = False,
+        recheck_ticks: int = 0,
         limits: Limits = WINTUN_LIMITS,
     ) -> None:
         super().__init__(name, memory, capacity, limits)
         self.tail_moved = tail_moved
         self.has_barrier = has_barrier
+        self.always_sets = always_sets
+        self.recheck_ticks = recheck_ticks
         self.limits = limits
 
 
@@ -162,8 +168,12 @@ def push(ring: ClientRing, data: bytes) -> Routine[Outcome]:
     yield Store(ring.tail, wrap(tail + stored_bytes(size), capacity))
     if ring.has_barrier:
         yield _FENCE
-    if (yield ring.alertable.load):
+    if ring.always_sets or (yield ring.alertable.load):
         yield ring.tail_moved.set
+    elif ring.recheck_ticks:
+        alertable = yield Spin(ring.alertable, 0, None, ring.recheck_ticks, False)
+        if alertable:
+            yield ring.tail_moved.set
     return Outcome.WRITTEN
 
 

@@ -91,6 +91,8 @@ class ImmediateExecutor:
         self._list_handles = handles
         self._close_handle = close_handle
         self._steps = 0
+        self.ticks = 0
+        """What the performance counter says; it stands still unless a test moves it."""
         self._effects: dict[type[op.Operation], Callable[[Any], Any]] = {
             **EFFECTS,
             op.Set: self._set,
@@ -101,6 +103,7 @@ class ImmediateExecutor:
             op.Yield: lambda operation: False,
             op.Work: lambda operation: None,
             op.ReadFrequency: lambda operation: FREQUENCY,
+            op.ReadClock: lambda operation: self.ticks,
             op.StartThread: self._start_thread,
             op.Allocate: lambda operation: not self.fails(operation.pool.name) and allocated(operation.pool),
             op.Initialize: self._initialize,

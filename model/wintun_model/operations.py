@@ -468,6 +468,12 @@ class ReadFrequency(Operation):
     __slots__ = ()
 
 
+class ReadClock(Operation):
+    """Read the performance counter. Sends back ticks, which never go back."""
+
+    __slots__ = ()
+
+
 # -- threads, objects, memory, requests -------------------------------------------------------------------------------
 
 

@@ -24,6 +24,7 @@ EXECUTORS_OWN = {
     op.Sleep,
     op.Yield,
     op.Work,
+    op.ReadClock,
     op.ReadFrequency,
     op.StartThread,
     op.Allocate,

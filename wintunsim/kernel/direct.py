@@ -19,7 +19,7 @@ from functools import cache
 from types import CodeType
 from typing import Any
 
-from wintun_model import client, receive, ring, send, session
+from wintun_model import client, client_strategies, receive, ring, send, session
 from wintun_model import operations as op
 from wintunsim.kernel.clock_use import COSTS_LATER, PRIVATE, VISIBLE, clock_use
 from wintunsim.kernel.machine import Machine
@@ -42,6 +42,15 @@ ROUTINES: tuple[Any, ...] = (
     client.read,
     client.push,
     client.write,
+    client_strategies.measure,
+    client_strategies.is_above,
+    client_strategies.pop_batch,
+    client_strategies._take,
+    client_strategies.read_batch,
+    client_strategies.write_shared,
+    client_strategies.enqueue,
+    client_strategies.enqueue_waiting,
+    client_strategies.dequeue,
 )
 """What runs for each packet; everything else stays with the step engine."""
 

@@ -56,12 +56,15 @@ class Surroundings(Protocol):
 
 
 class WordWatch:
-    """Something to wait for: a shared word that differs from `value`."""
+    """Something to wait for: a shared word that differs from `value`.
 
-    def __init__(self, word: op.Word, value: int) -> None:
+    Watches of the same word share their waiters (`other` is one that is there), so each of them stands for all.
+    """
+
+    def __init__(self, word: op.Word, value: int, other: WordWatch | None = None) -> None:
         self.name = f"{word.name} moved"
         self.number = 0
-        self.waiters: list[Any] = []
+        self.waiters: list[Any] = [] if other is None else other.waiters
         self.word = word
         self.value = value
 
@@ -99,6 +102,7 @@ class TimedEffects:
             op.Yield: machine.yield_processor,
             op.Work: machine.spend,
             op.ReadFrequency: self._frequency,
+            op.ReadClock: self._clock,
             op.StartThread: self._start_thread,
             op.Allocate: self._allocate,
             op.Initialize: self._initialize,
@@ -203,18 +207,24 @@ class TimedEffects:
         if word.cells[word.index] == value and not (event is not None and event.signalled):
             machine = self.machine
             word = self.same.get(word, word)
-            self.spins[word] = watch = WordWatch(word, value)
+            watch = WordWatch(word, value, self.spins.get(word))
+            self.spins[word] = watch
             deadline_ns = machine.now + limit_ticks * TICK_NS
             try:
                 machine.spin((watch,) if event is None else (watch, event), deadline_ns, yields=yields)
             finally:
-                del self.spins[word]
+                last = self.spins.get(word)
+                if last is not None and last.waiters is watch.waiters and not watch.waiters:
+                    del self.spins[word]
             self.surroundings.check_memory()
         return word.cells[word.index]
 
     @staticmethod
     def _frequency() -> int:
         return FREQUENCY
+
+    def _clock(self) -> int:
+        return self.machine.now // TICK_NS
 
     def _start_thread(self, routine: op.Routine[None], name: str, priority: int) -> Thread | None:
         if not self.surroundings.allocate("thread"):
