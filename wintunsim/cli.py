@@ -30,6 +30,7 @@ traffic (SPEC of --traffic, repeatable):
   none
 returns (SPEC of --returns):
   inside (the default), kept, or late:delay=DUR[,jitter=DUR][,processors=N][,batch=N][,order=fifo|lifo|random];
+  or late:delays=0:10us/50:1ms/100:20ms[,…], percentiles of the delay, from 0 to 100;
   each with [,header=BYTES] pushed in front of each packet and [,status=NUMBER]
 faults (SPEC of --fault, repeatable): WHAT:WHICH
   WHAT: nbl, partial-memory-descriptor, packet-data, memory-descriptor, map, thread, adapter-context, nbl-pool

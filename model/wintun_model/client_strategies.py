@@ -23,6 +23,7 @@ from wintun_model.operations import (
     Store,
     Variable,
     Wait,
+    Work,
     Yield,
 )
 from wintun_model.ring import content, stored_bytes, wrap
@@ -149,7 +150,7 @@ def _take(reader: Reader) -> Routine[list[bytes] | Outcome]:
         yield from measure(reader.meter, sum(len(packet) for packet in packets))
     if reader.lock is not None:
         yield reader.lock.release
-    return packets  # type: ignore[no-any-return]
+    return packets
 
 
 def read_batch(reader: Reader) -> Routine[list[bytes] | Outcome]:
@@ -281,3 +282,16 @@ def dequeue(queue: PacketQueue) -> Routine[bytes]:
             return packet  # type: ignore[no-any-return]
         yield queue.lock.release
         yield Wait((queue.has_packets,))
+
+
+# -- what a client does otherwise ---------------------------------------------------------------------------------
+
+
+def work(duration_ns: int) -> Routine[None]:
+    """Handle a packet: work that nobody else can see."""
+    yield Work(duration_ns)
+
+
+def wait_for(event: Event) -> Routine[None]:
+    """Wait for something from outside, such as the next packet on a client's socket."""
+    yield Wait((event,))

@@ -1,6 +1,7 @@
 """Experiments: every packet is accounted for, both engines agree, and what a strategy costs shows."""
 
 import json
+from collections import Counter
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -20,6 +21,14 @@ CLIENTS = st.builds(
     full=st.sampled_from(["drop", "spin", "yield", "sleep"]),
     full_attempts=st.integers(1, 50),
     barrier=st.booleans(),
+    spin_above_bps=st.sampled_from([0, 0, 800_000_000]),
+    rate_window_us=st.sampled_from([100, 1000]),
+    readers=st.sampled_from([1, 1, 2, 5]),
+    batch=st.sampled_from([1, 1, 4, 64]),
+    queue_packets=st.sampled_from([0, 0, 1, 3, 200]),
+    queue_full=st.sampled_from(["drop", "wait"]),
+    always_set=st.booleans(),
+    recheck_us=st.sampled_from([0, 0, 1, 50]),
 )
 EXPERIMENTS = st.builds(
     Experiment,
@@ -29,14 +38,31 @@ EXPERIMENTS = st.builds(
             "udp:rate=20000,size=60",
             "udp:rate=900000,size=9000",
             "ping:count=5,interval=1ms",
+            ("bursts:rate=4Gbit,on=100us,off=200us,size=imix,flows=3", "udp:rate=20000,size=60"),
+            "tcp:window=32,rtt=300us,ack=taken",
         ]
     ),
+    inbound=st.sampled_from(
+        [
+            (),
+            "poisson:rate=1Gbit,size=1400",
+            ("constant:rate=300000,size=64-1500,flows=2", "udp:rate=5000,size=100"),
+            "trains:burst=50,every=500us,size=9000",
+        ]
+    ),
+    store_buffer_ns=st.sampled_from([0, 0, 100, 2000]),
     client=CLIENTS,
     host=st.sampled_from(list(profiles())),
     driver=st.sampled_from(["0.8.1", "0.14", "2026-02"]),
     capacity=st.sampled_from([0x20000, 0x100000]),
     duration=st.just("3ms"),
-    returns=st.sampled_from(["inside", "late:delay=100us,jitter=50us,processors=2"]),
+    returns=st.sampled_from(
+        [
+            "inside",
+            "late:delay=100us,jitter=50us,processors=2",
+            "late:delays=0:1us/90:100us/100:2ms,order=random",
+        ]
+    ),
     faults=st.sampled_from([(), ("nbl:every=7",), ("packet-data:every=5",)]),
     seed=st.integers(0, 5),
 )
@@ -46,14 +72,56 @@ SETTINGS = settings(max_examples=25, deadline=None, derandomize=True, suppress_h
 @SETTINGS
 @given(EXPERIMENTS)
 def test_every_packet_is_accounted_for(experiment):
-    result = experiment.run()
+    result = experiment.run(flows=True)
     assert result.offered == result.delivered + result.dropped_packets + result.in_flight
     assert result.in_flight >= 0
-    assert len(result.latencies_ns) == result.delivered
+    client = experiment.client
+    dropped_behind = result.dropped.get("queue_full", 0)
+    # What it has taken, and neither handled nor dropped, stands in its queue or is in its threads' hands.
+    in_hands = len(result.latencies_ns) - result.delivered - dropped_behind
+    assert 0 <= in_hands <= client.queue_packets + client.readers * client.batch
+    if client.queue_packets:
+        assert len(result.queue_latencies_ns) == result.delivered
+        assert client.queue_full == "drop" or not dropped_behind
     assert result.echo_written + result.echo_dropped <= result.delivered
     assert result.echo_received <= result.echo_written
     assert (result.latencies_ns >= 0).all()
     assert result.peak_content_bytes <= experiment.capacity - 4
+    check_inbound(experiment, result)
+    check_flows(result)
+
+
+def check_inbound(experiment, result):
+    inbound = result.inbound
+    assert (inbound is not None) is bool(experiment.inbound)
+    if inbound is None:
+        return
+    assert inbound.offered == inbound.delivered + sum(inbound.dropped.values()) + inbound.in_flight
+    assert inbound.in_flight >= 0
+    assert len(inbound.latencies_ns) == inbound.delivered
+    # It is handled before it is written.
+    assert (inbound.latencies_ns >= experiment.client.handle_ns).all()
+    assert set(inbound.dropped) <= {"ring_full", "skipped"}
+
+
+def check_flows(result):
+    """Each flow's packets are accounted for, and in all they are those of the run."""
+    for flow in result.flows:
+        assert flow.offered == flow.delivered + sum(flow.dropped.values()) + flow.in_flight
+        assert flow.in_flight >= 0
+    whole = {
+        "send": (result.offered, result.delivered, result.dropped, result.delivered_bytes),
+        "receive": result.inbound
+        and (result.inbound.offered, result.inbound.delivered, result.inbound.dropped, result.inbound.delivered_bytes),
+    }
+    for direction, expected in whole.items():
+        flows = [flow for flow in result.flows if flow.direction == direction]
+        dropped = sum((Counter(flow.dropped) for flow in flows), Counter())
+        found = tuple(sum(getattr(flow, name) for flow in flows) for name in ("offered", "delivered"))
+        if expected:
+            assert (*found, dropped, sum(flow.delivered_bytes for flow in flows)) == expected
+        else:
+            assert not flows
 
 
 @SETTINGS
@@ -62,6 +130,8 @@ def test_both_engines_come_to_the_same(experiment):
     first, second = experiment.run(), experiment.with_values({"engine": "step"}).run()
     assert first.row() == second.row()
     assert (first.latencies_ns == second.latencies_ns).all()
+    if first.inbound is not None:
+        assert (first.inbound.latencies_ns == second.inbound.latencies_ns).all()
 
 
 def row(client=None, **options):

@@ -53,7 +53,7 @@ def make_axis(experiment: Experiment, name: str, given: Any) -> Axis:
         seen.add(key)
         try:
             changed = experiment.with_values({name: value})
-            if name == "workload":
+            if name in ("workload", "inbound"):
                 check_workload(changed)
         except UsageError as error:
             raise UsageError(f"the axis {name} has {label!r}, but {error}") from None
@@ -93,8 +93,10 @@ def axis_names(experiment: Experiment) -> list[str]:
 
 def check_workload(experiment: Experiment) -> None:
     """UsageError for a workload that makes no sense: better before the first run than in the last."""
+    from wintunsim.experiments.inbound import parse_inbound
     from wintunsim.network.options import parse_traffic
 
+    parse_inbound(experiment.inbound)
     for index, text in enumerate(experiment.workload):
         parse_traffic(text, index)
 

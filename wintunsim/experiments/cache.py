@@ -20,18 +20,18 @@ import numpy as np
 import wintun_model
 import wintunsim
 from wintunsim.errors import UsageError
-from wintunsim.experiments.result import Result, Series, Steps
+from wintunsim.experiments.result import FlowResult, InboundResult, Result, Series, Steps
 from wintunsim.trace.whole_file import WholeFile
 
 if TYPE_CHECKING:
     from wintunsim.experiments.experiment import Experiment
-    from wintunsim.experiments.worker import Outcome
+    from wintunsim.experiments.worker import Outcome, Wanted
 
-FORM = 1
+FORM = 2
 """The form of a file of the cache."""
 _DATE = (1980, 1, 1, 0, 0, 0)
 _RUN = "run.json"
-_CLASSES: dict[str, type] = {kept.__name__: kept for kept in (Result, Series, Steps)}
+_CLASSES: dict[str, type] = {kept.__name__: kept for kept in (FlowResult, InboundResult, Result, Series, Steps)}
 
 
 @cache
@@ -67,22 +67,27 @@ class ResultCache:
             "version": _version(),
             "sources": source_digest(),
             "experiment": experiment.as_dict(),
-            "captures": [self._capture(path) for text in experiment.workload for path in _files_in(text)],
+            "captures": [
+                self._capture(path) for text in (*experiment.workload, *experiment.inbound) for path in _files_in(text)
+            ],
         }
         text = json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
-    def load(self, key: str, *, with_series: bool) -> Outcome | None:
-        """A kept result; None when there is none, or none that is whole, or none with the series that are wanted."""
+    def load(self, key: str, wanted: Wanted) -> Outcome | None:
+        """A kept result; None when there is none, or none that is whole, or none with all that is wanted."""
         from wintunsim.experiments.worker import Outcome
 
         try:
             with zipfile.ZipFile(self._path(key)) as file:  # which checks the checksums of what is read
                 run = json.loads(file.read(_RUN))
-                if run["key"] != key or (with_series and run["result"] is None):
+                if run["key"] != key or (wanted.series and run["result"] is None):
                     return None
-                result = unpacked(run["result"], lambda name: _array(file.read(name))) if with_series else None
-                return Outcome(row=dict(run["row"]), result=result)
+                flows = run["flows"] if wanted.flows else None
+                if wanted.flows and flows is None:
+                    return None
+                result = unpacked(run["result"], lambda name: _array(file.read(name))) if wanted.series else None
+                return Outcome(row=dict(run["row"]), result=result, flows=flows)
         except Exception:
             # Broken files break in many ways; whatever it is, the run is done again.
             return None
@@ -97,6 +102,7 @@ class ResultCache:
             "key": key,
             "experiment": experiment.as_dict(),
             "row": outcome.row,
+            "flows": outcome.flows,
             "result": None if outcome.result is None else packed(outcome.result, "result", arrays),
         }
         buffer = io.BytesIO()
@@ -111,8 +117,10 @@ class ResultCache:
             whole.write(buffer.getvalue())
             whole.close()
         except UsageError as error:
+            from wintunsim.experiments.worker import Wanted
+
             # Another sweep over the same cache may have been quicker.
-            if self.load(key, with_series=outcome.result is not None) is None:
+            if self.load(key, Wanted(series=outcome.result is not None, flows=outcome.flows is not None)) is None:
                 self._can_be_written = False
                 warnings.warn(f"{error}; results of this sweep are not kept from here on", RuntimeWarning, stacklevel=3)
 
@@ -129,6 +137,8 @@ class ResultCache:
 
 def packed(value: Any, name: str, arrays: dict[str, Any]) -> Any:
     """A result as data for JSON. Its arrays are put aside under the names that stand for them."""
+    if isinstance(value, tuple):
+        return [packed(part, f"{name}.{number}", arrays) for number, part in enumerate(value)]
     if isinstance(value, np.ndarray):
         arrays[f"{name}.npy"] = value
         return {"array": f"{name}.npy"}
@@ -140,6 +150,8 @@ def packed(value: Any, name: str, arrays: dict[str, Any]) -> Any:
 
 def unpacked(data: Any, array_of: Callable[[str], Any]) -> Any:
     """What `packed` was given."""
+    if isinstance(data, list):
+        return tuple(unpacked(part, array_of) for part in data)
     if not isinstance(data, dict):
         return data
     if "array" in data:

@@ -15,6 +15,8 @@ from wintunsim.kernel.faults import FaultPlan
 from wintunsim.kernel.host import profile
 from wintunsim.network.options import parse_duration, parse_returns
 
+STORE_BUFFER_MAX_NS = 1_000_000
+
 if TYPE_CHECKING:
     from wintunsim.experiments.sweep import Sweep
 
@@ -28,6 +30,8 @@ class Experiment:
 
     workload: tuple[str, ...] | str = ("udp:rate=100000,size=1400",)
     """What the system sends, in the words of `--traffic`; one source or several."""
+    inbound: tuple[str, ...] | str = ()
+    """What comes to the client from outside, for it to write into the receive ring, in the same words."""
     client: Client = field(default_factory=Client)
     host: str = "desktop"
     """The computer, as the name of a profile."""
@@ -40,13 +44,15 @@ class Experiment:
     """When the system gives received packets back, in the words of `--returns`."""
     faults: tuple[str, ...] = ()
     """What fails, in the words of `--fault`."""
+    store_buffer_ns: int = 0
+    """How long a store stays where only its own thread sees it, unless a barrier comes before; 0 for not at all."""
     engine: str = "direct"
     seed: int = 0
 
     def __post_init__(self) -> None:
-        workload = (self.workload,) if isinstance(self.workload, str) else tuple(self.workload)
-        object.__setattr__(self, "workload", workload)
-        object.__setattr__(self, "faults", (self.faults,) if isinstance(self.faults, str) else tuple(self.faults))
+        for name in ("workload", "inbound", "faults"):
+            given = getattr(self, name)
+            object.__setattr__(self, name, (given,) if isinstance(given, str) else tuple(given))
         if isinstance(self.client, Mapping):
             object.__setattr__(self, "client", Client(**self.client))
         if self.driver not in REVISIONS:
@@ -66,6 +72,16 @@ class Experiment:
             raise UsageError(f"the seed of the experiment is {self.seed!r}: give an integer from 0 to 2^64 - 1")
         if not self.duration_ns:
             raise UsageError("the duration of the experiment is 0: give a time, such as 100ms")
+        buffers = self.store_buffer_ns
+        if isinstance(buffers, bool) or not isinstance(buffers, int) or not 0 <= buffers <= STORE_BUFFER_MAX_NS:
+            raise UsageError(
+                f"store_buffer_ns of the experiment is {buffers!r}: give a whole number from 0 to {STORE_BUFFER_MAX_NS}"
+            )
+        if self.client.spin_above_bps and self.client.rate_window_us * 1000 >= self.duration_ns:
+            raise UsageError(
+                f"the client measures its rate over {self.client.rate_window_us / 1000:g} ms, and the experiment is "
+                f"over before: give a longer duration than {self.duration}, or a shorter rate_window_us"
+            )
         parse_returns(self.returns)
         FaultPlan.parse(*self.faults)
 
@@ -74,15 +90,16 @@ class Experiment:
         """The duration in ns."""
         return parse_duration(self.duration)
 
-    def run(self, *, series: bool = False, window_ns: tuple[int, int] | None = None) -> Result:
+    def run(self, *, series: bool = False, window_ns: tuple[int, int] | None = None, flows: bool = False) -> Result:
         """Run it. The same experiment has the same result, everywhere.
 
         With `series` the result has what the run was like over time; with `window_ns` the trace between two virtual
-        times, so many ns after the start. UsageError for a window that makes no sense or has too much in it.
+        times, so many ns after the start; with `flows` the account of each flow. UsageError for a window that makes no
+        sense or has too much in it.
         """
         from wintunsim.experiments.runner import run
 
-        return run(self, series=series, window_ns=window_ns)
+        return run(self, series=series, window_ns=window_ns, flows=flows)
 
     def with_values(self, values: Mapping[str, Any]) -> Experiment:
         """The same with some values changed: fields of the experiment or, by their names, of its client.
@@ -116,5 +133,6 @@ class Experiment:
     def as_dict(self) -> dict[str, Any]:
         """The experiment as plain data, ready for JSON; `Experiment(**data)` makes it again."""
         data = asdict(self)
-        data["workload"], data["faults"] = list(data["workload"]), list(data["faults"])
+        for name in ("workload", "inbound", "faults"):
+            data[name] = list(data[name])
         return data

@@ -13,29 +13,29 @@ from wintunsim.errors import UsageError
 from wintunsim.experiments.cache import source_digest
 from wintunsim.experiments.experiment import Experiment
 from wintunsim.experiments.processes import Processes, ProcessLostError
-from wintunsim.experiments.worker import Outcome, run_one
+from wintunsim.experiments.worker import Outcome, Wanted, run_one
 
 Runs = Mapping[int, Experiment]
 Finished = Iterator[tuple[int, Outcome]]
 
 
-def carry_out(runs: Runs, *, workers: int | None, executor: Executor | None, with_series: bool) -> Finished:
+def carry_out(runs: Runs, *, workers: int | None, executor: Executor | None, wanted: Wanted) -> Finished:
     """Run all; answers (number, outcome) in the order in which they finish. Closing the iterator ends what still runs.
 
     Without an executor: in `workers` processes (None: one for each processor), or in this one when one is enough.
     UsageError for processes that cannot be started, and for an executor that takes no runs.
     """
     if executor is not None:
-        yield from _on_executor(runs, executor, with_series)
+        yield from _on_executor(runs, executor, wanted)
         return
     workers = min(workers or available_processors(), len(runs))
     if workers <= 1:
         for index, experiment in runs.items():
-            yield index, run_one(experiment, with_series, source_digest())
+            yield index, run_one(experiment, wanted, source_digest())
         return
     processes = Processes(workers)
     try:
-        yield from _on_executor(runs, processes, with_series)
+        yield from _on_executor(runs, processes, wanted)
     finally:
         # All have finished, or what still runs is not wanted any more.
         processes.shutdown(cancel_futures=True)
@@ -60,13 +60,13 @@ def executor_of(given: Any) -> Executor:
     return executor
 
 
-def _on_executor(runs: Runs, executor: Executor, with_series: bool) -> Finished:
+def _on_executor(runs: Runs, executor: Executor, wanted: Wanted) -> Finished:
     futures: dict[Future[Outcome], int] = {}
     done: SimpleQueue[Future[Outcome]] = SimpleQueue()
     try:
         for index, experiment in runs.items():
             try:
-                future = executor.submit(run_one, experiment, with_series, source_digest())
+                future = executor.submit(run_one, experiment, wanted, source_digest())
             except RuntimeError as error:  # it has been shut down, or is broken
                 raise UsageError(f"the executor takes no runs ({error}): give one that does") from None
             futures[future] = index

@@ -8,143 +8,27 @@ from typing import Any
 
 import numpy as np
 
-from wintun_model.abi import TUN_IOCTL_REGISTER_RINGS, RegisterRings, RingDescription
-from wintun_model.client import ClientRing, Outcome, read, write
-from wintun_model.errors import ModelError
-from wintun_model.operations import Routine, Word, Work
-from wintun_model.ring import ring_bytes_of
-from wintun_model.status import NdisStatus
 from wintun_model.trace import RECORD_LENGTH, Kind
 from wintunsim.attachment import Attachment
 from wintunsim.errors import UsageError
+from wintunsim.experiments.client_threads import ExperimentClient
 from wintunsim.experiments.experiment import Experiment
-from wintunsim.experiments.result import Moments, Result, Series, Steps
+from wintunsim.experiments.flows import FlowTable
+from wintunsim.experiments.inbound import Inbound, parse_inbound
+from wintunsim.experiments.result import Moments, Result, Series, Steps, status_name
 from wintunsim.kernel.devices import AdapterDevice
-from wintunsim.kernel.effects import NOT_TRACED
-from wintunsim.kernel.executor import Executor
 from wintunsim.kernel.faults import FaultInjector, FaultPlan
 from wintunsim.kernel.host import profile
-from wintunsim.kernel.machine import Thread
-from wintunsim.kernel.memory import view
-from wintunsim.kernel.objects import EventObject
-from wintunsim.kernel.process import Process
 from wintunsim.kernel.processors import LimitedMachine
 from wintunsim.kernel.return_policy import ReturnPolicy
 from wintunsim.kernel.returns import Returner
-from wintunsim.kernel.system import GENERIC_READ, GENERIC_WRITE, System
+from wintunsim.kernel.system import System
 from wintunsim.network.options import parse_returns, parse_traffic
 
-EVENT_ALL_ACCESS = 0x1F0003
 STEPS_MAX = 4096
 """How many entries one of a run's `Steps` has, at most."""
 MOMENTS_MAX = 20_000
 """How many records a window may hold."""
-
-
-class CountingEvent(EventObject):
-    """An event that counts the waits that it ended."""
-
-    __slots__ = ("ended_waits",)
-
-    def __init__(self, name: str, *, manual_reset: bool, signalled: bool) -> None:
-        super().__init__(name, manual_reset=manual_reset, signalled=signalled)
-        self.ended_waits = 0
-
-    def consume(self, thread: object) -> None:
-        """A wait has ended."""
-        self.ended_waits += 1
-        super().consume(thread)
-
-
-class ExperimentClient:
-    """The client of one run: its process, rings and thread, and what it counts."""
-
-    def __init__(self, experiment: Experiment, system: System, device: AdapterDevice) -> None:
-        self.experiment = experiment
-        self.system = system
-        self.device = device
-        self.process: Process = system.create_process("client")
-        self.executor = Executor(system.machine, system, engine=experiment.engine, kernel=system.executor)
-        self.rings: list[ClientRing] = []
-        self.events: list[CountingEvent] = []
-        self.read = 0
-        self.read_bytes = 0
-        self.written = 0
-        self.dropped = 0
-        self.started_ns = 0
-        self.busy_before_ns = 0
-        """How long it had a processor before its rings were registered."""
-        self.thread: Thread = self.process.start_thread(self._main, priority=experiment.client.priority)
-
-    def _main(self) -> None:
-        self._register()
-        machine = self.system.machine
-        self.started_ns = machine.now
-        if isinstance(machine, LimitedMachine):
-            self.busy_before_ns = machine.scheduling(self.thread).busy_until(machine.now)
-        self.executor.run(self._echo() if self.experiment.client.echo else self._consume())
-
-    def _register(self) -> None:
-        process, capacity = self.process, self.experiment.capacity
-        size = ring_bytes_of(capacity)
-        descriptions = []
-        for name in ("send", "receive"):
-            address = process.memory.allocate(size)
-            if not address:
-                raise ModelError("there is no memory for the rings")
-            event = CountingEvent(f"client {name} TailMoved", manual_reset=False, signalled=False)
-            self.events.append(event)
-            handle = process.handles.insert(event, EVENT_ALL_ACCESS)
-            descriptions.append(RingDescription(size, address, handle))
-            ring = ClientRing(
-                f"client {name}", view(address, size), capacity, event, has_barrier=self.experiment.client.barrier
-            )
-            self.rings.append(ring)
-        file_object = self.device.open(process, GENERIC_READ | GENERIC_WRITE | 3)
-        process.handles.insert(file_object, 3)
-        status, _ = file_object.control(process, TUN_IOCTL_REGISTER_RINGS, RegisterRings(*descriptions).to_bytes())
-        if status:
-            raise ModelError(f"the rings could not be registered: status {status:#x}")
-        adapter = self.device.adapter
-        for own, known in zip(self.rings, (adapter.send_ring.value, adapter.receive_ring.value), strict=True):
-            assert known is not None
-            words: list[tuple[Word, Word]] = [
-                (own.head, known.head), (own.tail, known.tail), (own.alertable, known.alertable)
-            ]  # fmt: skip
-            for word, same in words:
-                # Whoever watches the registered rings sees and traces the client's stores.
-                word.number = NOT_TRACED
-                self.system.executor.effects.same[word] = same
-
-    def _consume(self) -> Routine[None]:
-        client, ring = self.experiment.client, self.rings[0]
-        strategy = client.reading
-        while True:
-            packet = yield from read(ring, strategy)
-            if isinstance(packet, Outcome):
-                return
-            self.read += 1
-            self.read_bytes += len(packet)
-            yield Work(client.handling_ns(len(packet)))
-
-    def _echo(self) -> Routine[None]:
-        client = self.experiment.client
-        reading, writing = client.reading, client.writing
-        sending, receiving = self.rings
-        while True:
-            packet = yield from read(sending, reading)
-            if isinstance(packet, Outcome):
-                return
-            self.read += 1
-            self.read_bytes += len(packet)
-            yield Work(client.handling_ns(len(packet)))
-            outcome = yield from write(receiving, packet, writing)
-            if outcome is Outcome.WRITTEN:
-                self.written += 1
-            elif outcome is Outcome.FULL:
-                self.dropped += 1
-            else:
-                return
 
 
 class StepsRecorder:
@@ -266,28 +150,39 @@ class Recorder:
         )
 
 
-def run(experiment: Experiment, *, series: bool = False, window_ns: tuple[int, int] | None = None) -> Result:
-    """Run an experiment; for `series` and `window_ns` see `Experiment.run`.
+def run(
+    experiment: Experiment, *, series: bool = False, window_ns: tuple[int, int] | None = None, flows: bool = False
+) -> Result:
+    """Run an experiment; for the options see `Experiment.run`.
 
     UsageError for a workload or a window that makes no sense.
     """
     if window_ns is not None and not 0 <= window_ns[0] < window_ns[1]:
         raise UsageError(f"the window is {window_ns!r}: give two virtual times in ns, the earlier one first")
     system = System(
-        seed=experiment.seed, revision=experiment.driver, engine=experiment.engine, host=profile(experiment.host)
+        seed=experiment.seed,
+        revision=experiment.driver,
+        engine=experiment.engine,
+        host=profile(experiment.host),
+        store_buffer_ns=experiment.store_buffer_ns,
     )
     machine = system.machine
     faults = FaultInjector(machine, FaultPlan.parse(*experiment.faults))
     system.fails = faults.fails
     attachment = Attachment(machine)
     system.network = attachment
-    sources = [parse_traffic(text, index) for index, text in enumerate(experiment.workload)]
-    attachment.add([source for source in sources if source is not None])
+    table = FlowTable() if flows else None
+    found = [parse_traffic(text, index) for index, text in enumerate(experiment.workload)]
+    sources = [source for source in found if source is not None]
+    attachment.add(sources if table is None else [table.counted(source) for source in sources])
     device = system.create_adapter("Wintun")
     returns = parse_returns(experiment.returns)
     if returns != ReturnPolicy():
         device.port.returner = Returner(device.port, returns)
-    client = ExperimentClient(experiment, system, device)
+    inbound = None
+    if experiment.inbound:
+        inbound = Inbound(parse_inbound(experiment.inbound, len(found)), machine, device, table)
+    client = ExperimentClient(experiment, system, device, inbound, table)
     recorder = Recorder(system, device, window_ns) if series or window_ns is not None else None
     try:
         machine.run(experiment.duration_ns)
@@ -296,39 +191,42 @@ def run(experiment: Experiment, *, series: bool = False, window_ns: tuple[int, i
             return result
         return replace(result, series=recorder.series() if series else None, moments=recorder.moments())
     finally:
-        # A thread that still waits would keep the whole machine: nothing sees into its stack.
-        machine.kill(client.thread)
+        client.end()
         machine.close()
 
 
 def _account(system: System, device: AdapterDevice, client: ExperimentClient) -> Result:
     machine, port = system.machine, device.port
+    system.executor.effects.drain_all()
     system.poll()
-    names = {int(status): status.name for status in NdisStatus}
-    dropped = {names.get(status, f"0x{status:08X}"): count for status, count in sorted(port.refused.items())}
+    dropped = {status_name(status): count for status, count in sorted(port.refused.items())} | client.dropped
     offered = port.due_by(machine.latest)
     delivered = client.read
-    busy: dict[str, int | None] = {"client": None, "reader": None}
+    reader_busy_ns = None
     if isinstance(machine, LimitedMachine):
         machine.report()
-        busy["client"] = machine.scheduling(client.thread).busy_ns - client.busy_before_ns
         reader: Any = device.adapter.reader.value
-        busy["reader"] = machine.scheduling(reader).busy_ns if reader is not None else 0
+        reader_busy_ns = machine.scheduling(reader).busy_ns if reader is not None else 0
+    virtual_ns = max(1, machine.latest - client.started_ns)
+    inbound = client.inbound.result(virtual_ns) if client.inbound is not None else None
     return Result(
         digest=machine.trace.digest(),
-        virtual_ns=max(1, machine.latest - client.started_ns),
+        virtual_ns=virtual_ns,
         offered=offered,
         delivered=delivered,
         dropped=dropped,
         in_flight=offered - delivered - sum(dropped.values()),
         delivered_bytes=client.read_bytes,
         echo_written=client.written,
-        echo_dropped=client.dropped,
-        echo_received=port.receive.packets,
+        echo_dropped=client.echo_dropped,
+        echo_received=port.receive.packets - (inbound.delivered if inbound is not None else 0),
         wakeups=client.events[0].ended_waits if client.events else 0,
-        client_busy_ns=busy["client"],
-        reader_busy_ns=busy["reader"],
+        client_busy_ns=client.busy_ns(),
+        reader_busy_ns=reader_busy_ns,
         peak_content_bytes=port.send.peak_content_bytes,
         latencies_ns=np.array(port.send.latencies_ns, dtype=np.int64),
         echo_latencies_ns=np.array(port.receive.latencies_ns, dtype=np.int64),
+        queue_latencies_ns=client.queue_times.waits_ns() if client.queue_times is not None else None,
+        inbound=inbound,
+        flows=client.flows.results(virtual_ns) if client.flows is not None else None,
     )

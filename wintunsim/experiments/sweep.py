@@ -15,7 +15,7 @@ from wintunsim.experiments.cache import ResultCache
 from wintunsim.experiments.extra import library
 from wintunsim.experiments.progress import progress_line
 from wintunsim.experiments.sweep_result import FailedRun, SweepError, SweepResult
-from wintunsim.experiments.worker import Outcome
+from wintunsim.experiments.worker import Outcome, Wanted
 
 if TYPE_CHECKING:
     from wintunsim.experiments.experiment import Experiment
@@ -66,6 +66,7 @@ class Sweep:
         cache: str | PathLike[str] | None = None,
         progress: bool | None = None,
         series: bool = False,
+        flows: bool = False,
         on_failure: OnFailure = "stop",
     ) -> SweepResult:
         """Do the runs; the same table, whoever does them and whatever finishes first.
@@ -78,6 +79,7 @@ class Sweep:
         - `progress`: a line that tells how long the rest will take; None for one when standard error is a terminal.
         - `series`: keep each whole `Result` too, with its latencies and series. Without it memory does not grow with
           the packets.
+        - `flows`: count each flow of each run too, for `flow_table`.
         - `on_failure`: "stop" at the first run that fails, with a `SweepError` that has what had finished; "continue"
           with the others, and name it in `failures`.
 
@@ -90,11 +92,12 @@ class Sweep:
 
         if executor is not None:
             executor = executor_of(executor)
-        account = _Account(self, None if cache is None else ResultCache(cache), series)
+        wanted = Wanted(series=series, flows=flows)
+        account = _Account(self, None if cache is None else ResultCache(cache), wanted)
         waiting = account.take_kept()
         with (
             progress_line(len(self), account.from_cache, progress) as advance,
-            closing(carry_out(waiting, workers=workers, executor=executor, with_series=series)) as finished,  # type: ignore[type-var]
+            closing(carry_out(waiting, workers=workers, executor=executor, wanted=wanted)) as finished,  # type: ignore[type-var]
         ):
             for index, outcome in finished:
                 account.finish(index, outcome)
@@ -108,11 +111,11 @@ class Sweep:
 class _Account:
     """What is there of a sweep so far."""
 
-    def __init__(self, sweep: Sweep, cache: ResultCache | None, with_series: bool) -> None:
+    def __init__(self, sweep: Sweep, cache: ResultCache | None, wanted: Wanted) -> None:
         self.sweep = sweep
         self.runs = list(sweep)
         self.cache = cache
-        self.with_series = with_series
+        self.wanted = wanted
         self.outcomes: dict[int, Outcome] = {}
         self.keys: dict[int, str] = {}
         self.from_cache = 0
@@ -123,7 +126,7 @@ class _Account:
         for index, (_, experiment) in enumerate(self.runs):
             if self.cache is not None:
                 self.keys[index] = self.cache.key_of(experiment)
-                kept = self.cache.load(self.keys[index], with_series=self.with_series)
+                kept = self.cache.load(self.keys[index], self.wanted)
                 if kept is not None:
                     self.outcomes[index] = kept
                     self.from_cache += 1
@@ -140,18 +143,21 @@ class _Account:
     def result(self) -> SweepResult:
         """All that has finished, in the order of the runs."""
         rows, results, failures = [], [], []
+        flow_rows: list[dict[str, Any]] = []
         for index in sorted(self.outcomes):
             parameters, outcome = self.runs[index][0], self.outcomes[index]
             if outcome.failure is not None:
                 failures.append(FailedRun(parameters, outcome.failure))
                 continue
             rows.append({**parameters, **outcome.row})
+            flow_rows += [{**parameters, **flow} for flow in outcome.flows or ()]
             if outcome.result is not None:
                 results.append(outcome.result)
         return SweepResult(
             [axis.name for axis in self.sweep.axes],
             rows,
-            results=results if self.with_series else None,
+            results=results if self.wanted.series else None,
+            flow_rows=flow_rows if self.wanted.flows else None,
             failures=failures,
             runs=len(self.runs),
             from_cache=self.from_cache,

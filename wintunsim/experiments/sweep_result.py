@@ -18,6 +18,8 @@ from wintunsim.experiments.result import Result
 
 METRICS = ("throughput_bps", "drop_share", "latency_p99_ns")
 """What a summary is of when nothing is named."""
+DROPS = ("dropped", "inbound_dropped")
+"""Columns that have one for each cause behind them, named `dropped_CAUSE`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,7 @@ class SweepResult:
         rows: Sequence[Mapping[str, Any]],
         *,
         results: Sequence[Result] | None = None,
+        flow_rows: Sequence[Mapping[str, Any]] | None = None,
         failures: Sequence[FailedRun] = (),
         runs: int,
         from_cache: int = 0,
@@ -71,6 +74,7 @@ class SweepResult:
         self.from_cache = from_cache
         """How many of the finished ones came from the cache."""
         self._results = results
+        self._flow_rows = flow_rows
 
     @property
     def results(self) -> Sequence[Result]:
@@ -82,11 +86,17 @@ class SweepResult:
     @cached_property
     def table(self) -> Any:
         """A pandas DataFrame with one row a finished run: see `rows`. What never was dropped was dropped 0 times."""
-        pandas = library("pandas", "the table of a sweep")
-        columns = columns_of(self.axes, self.rows)
-        empty = {name: 0 for name in columns if name.startswith("dropped_")}
-        rows = [{name: math.nan if value is None else value for name, value in row.items()} for row in self.rows]
-        return pandas.DataFrame([{**empty, **row} for row in rows], columns=columns)
+        return _frame(self.axes, self.rows)
+
+    @cached_property
+    def flow_table(self) -> Any:
+        """A pandas DataFrame with one row for each flow of each finished run; UsageError when not asked for.
+
+        Its columns: the swept parameters, `seed`, and those of `FlowResult.row()`.
+        """
+        if self._flow_rows is None:
+            raise UsageError("the sweep did not count flows: run it with flows=True")
+        return _frame(self.axes, self._flow_rows)
 
     def summary(self, *metrics: str, confidence: float = 0.95) -> Any:
         """Means over the seeds, as a pandas DataFrame with one row for each combination of the other parameters.
@@ -129,14 +139,26 @@ class SweepResult:
 def columns_of(axes: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """The columns of a table; their order does not depend on which causes of drops the first run happens to have."""
     names = dict.fromkeys(name for row in rows for name in row)
-    causes = sorted(name for name in names if name.startswith("dropped_"))
+    causes = {whole: sorted(name for name in names if name.startswith(f"{whole}_")) for whole in DROPS}
     columns = [*axes, "seed"]
     for name in names:
-        if name not in columns and name not in causes:
+        if name not in columns and not any(name in group for group in causes.values()):
             columns.append(name)
-            if name == "dropped":
-                columns += causes
+            columns += causes.get(name, ())
     return columns
+
+
+def with_all_causes(row: Mapping[str, Any], columns: Sequence[str]) -> dict[str, Any]:
+    """A row in which what never was dropped was dropped 0 times."""
+    empty = {name: 0 for whole in DROPS if whole in row for name in columns if name.startswith(f"{whole}_")}
+    return {**empty, **row}
+
+
+def _frame(axes: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> Any:
+    pandas = library("pandas", "the table of a sweep")
+    columns = columns_of(axes, rows)
+    plain = [{name: math.nan if value is None else value for name, value in row.items()} for row in rows]
+    return pandas.DataFrame([with_all_causes(row, columns) for row in plain], columns=columns)
 
 
 def _interval(metric: str, values: npt.NDArray[np.float64], confidence: float, quantile_of_t: Any) -> dict[str, float]:

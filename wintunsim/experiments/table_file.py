@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from wintunsim.errors import UsageError
 from wintunsim.experiments.extra import library
+from wintunsim.experiments.sweep_result import with_all_causes
 from wintunsim.trace.whole_file import WholeFile
 
 if TYPE_CHECKING:
@@ -49,8 +50,8 @@ def table_bytes(result: SweepResult, ending: str) -> bytes:
     table = result.table
     if ending == ".json":
         # pandas would write 10 digits of a number.
-        empty = {name: 0 for name in table.columns if name.startswith("dropped_")}
-        rows = [{name: {**empty, **row}.get(name) for name in table.columns} for row in result.rows]
+        full = [with_all_causes(row, list(table.columns)) for row in result.rows]
+        rows = [{name: row.get(name) for name in table.columns} for row in full]
         return (json.dumps(rows, indent=1, ensure_ascii=False) + "\n").encode()
     buffer = io.BytesIO()
     if ending == ".parquet":

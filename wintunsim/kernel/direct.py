@@ -23,7 +23,6 @@ from wintun_model import client, client_strategies, receive, ring, send, session
 from wintun_model import operations as op
 from wintunsim.kernel.clock_use import COSTS_LATER, PRIVATE, VISIBLE, clock_use
 from wintunsim.kernel.machine import Machine
-from wintunsim.kernel.processors import LimitedMachine
 
 ROUTINES: tuple[Any, ...] = (
     send.send,
@@ -51,6 +50,8 @@ ROUTINES: tuple[Any, ...] = (
     client_strategies.enqueue,
     client_strategies.enqueue_waiting,
     client_strategies.dequeue,
+    client_strategies.work,
+    client_strategies.wait_for,
 )
 """What runs for each packet; everything else stays with the step engine."""
 
@@ -362,6 +363,8 @@ def compile_routines(
     effects: dict[type[op.Operation], Callable[..., Any]],
     costs: dict[type[op.Operation], int],
     run: Callable[[Any], Any],
+    *,
+    inlines_locks: bool,
 ) -> dict[CodeType, Callable[..., Any]]:
     """The compiled routines of one machine, by the code of the generator function that each stands for."""
 
@@ -379,7 +382,7 @@ def compile_routines(
     def stepped(routine: Any) -> Callable[..., Any]:
         return lambda *arguments, **keywords: run(routine(*arguments, **keywords))
 
-    codes = compiled_code(inlines_locks=not isinstance(machine, LimitedMachine))
+    codes = compiled_code(inlines_locks=inlines_locks)
     own |= {f"_direct_{routine.__name__}": stepped(routine) for routine in ROUTINES if routine not in codes}
     compiled: dict[CodeType, Callable[..., Any]] = {}
     for routine, code in codes.items():

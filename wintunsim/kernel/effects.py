@@ -152,6 +152,13 @@ class TimedEffects:
             op.ReleaseShared: releasing(self._release_shared),
         }
 
+    def storing(self) -> Thread | None:
+        """The thread whose store is being seen."""
+        return self.machine.current
+
+    def drain_all(self) -> None:
+        """Let all stores be seen: here they are at once."""
+
     # -- memory -----------------------------------------------------------------------------------------------------
 
     def _store(self, word: op.Word, value: int) -> None:

@@ -19,6 +19,8 @@ from wintunsim.kernel.clock_use import COSTS_LATER, VISIBLE, clock_use, costs_of
 from wintunsim.kernel.direct import compile_routines
 from wintunsim.kernel.effects import Surroundings, TimedEffects
 from wintunsim.kernel.machine import Machine, ThreadKilled
+from wintunsim.kernel.processors import LimitedMachine
+from wintunsim.kernel.store_buffer import BufferedEffects
 
 T = TypeVar("T")
 
@@ -41,7 +43,8 @@ class Executor:
     """Performs routines in virtual time for all threads of one machine. `engine` is "direct" or "step".
 
     With `kernel`, the executor of the driver's routines, it is one for routines in user mode on the same machine, where
-    waiting and setting events are system calls.
+    waiting and setting events are system calls. With `store_buffer_ns` stores of ring words stay in a store buffer for
+    so long (see `store_buffer`).
     """
 
     def __init__(
@@ -51,10 +54,17 @@ class Executor:
         *,
         engine: str = "direct",
         kernel: Executor | None = None,
+        store_buffer_ns: int = 0,
     ) -> None:
         self.machine = machine
         self.surroundings = surroundings
-        self.effects: TimedEffects = TimedEffects(machine, surroundings, self.run) if kernel is None else kernel.effects
+        self.effects: TimedEffects
+        if kernel is not None:
+            self.effects = kernel.effects
+        elif store_buffer_ns:
+            self.effects = BufferedEffects(machine, surroundings, self.run, store_buffer_ns)
+        else:
+            self.effects = TimedEffects(machine, surroundings, self.run)
         self.spins = self.effects.spins
         self.monitors: list[Monitor] = [] if kernel is None else kernel.monitors
         """What watches the rings that are registered."""
@@ -66,7 +76,8 @@ class Executor:
         self._table = {kind: (handler(kind, plain[kind]), cost[kind], clock_use(kind)) for kind in plain}
         self._direct: dict[CodeType, Callable[..., Any]] = {}
         if engine == "direct":
-            self._direct = compile_routines(machine, plain, cost, self.run)
+            locks_are_plain = not isinstance(machine, LimitedMachine) and not isinstance(self.effects, BufferedEffects)
+            self._direct = compile_routines(machine, plain, cost, self.run, inlines_locks=locks_are_plain)
 
     def poll(self) -> None:
         """See what clients stored in ring words. Raises `ClientFault` when such memory has gone."""

@@ -33,6 +33,8 @@ class RingCounts:
         self.latencies_ns = array("q")
         self.aborts: list[str] = []
         """Why the driver stopped reading, each time that it did (spec driver §4.1 step 2)."""
+        self.written: Callable[[int], None] | None = None
+        """Called with where the ring's new bytes begin, when the client was seen to have written some."""
         self.taken: Callable[[int], None] | None = None
         """Called with how many packets the client has taken out of the send ring, when its Head was seen to move."""
 
@@ -78,7 +80,7 @@ class RingMonitor:
     def client_stored(self, word: Word, old: int, value: int) -> None:
         """Trace a store of the client's."""
         machine = self.machine
-        thread = machine.current
+        thread = machine.current or self.executor.effects.storing()
         machine.trace.record((machine.now, thread.number if thread else 0, _STORE, word.number, value, old))
 
 
@@ -123,7 +125,7 @@ class SendMonitor(RingMonitor):
     def _moved(self, head: int) -> None:
         old, self.head = self.head, head
         machine = self.machine
-        thread, now = machine.current, machine.now
+        thread, now = machine.current or self.executor.effects.storing(), machine.now
         machine.trace.record((now, thread.number if thread else 0, _STORE, self.ring.head.number, head, old))
         if head >= self.capacity:
             return
@@ -163,6 +165,8 @@ class ReceiveMonitor(RingMonitor):
         self.client_stored(self.ring.tail, old, tail)
         if tail < self.capacity and old < self.capacity:
             self.put_in((tail - old) & self.mask, self.machine.now)
+            if self.counts.written is not None:
+                self.counts.written(old)
         watch = self.executor.spins.get(self.ring.tail)
         if watch is not None:
             self.machine.signalled(watch)

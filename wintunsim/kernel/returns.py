@@ -46,10 +46,10 @@ class Returner:
             port.executor.run(push_header(nbl, _LINK_HEADER[: policy.header_bytes]))
         if policy.keeps:
             self.held.append(nbl)
-        elif policy.delay_ns is None:
-            self.give_back((nbl,))
+        elif policy.is_late:
+            self._later(nbl)
         else:
-            self._later(nbl, policy.delay_ns)
+            self.give_back((nbl,))
 
     def give_back(self, nbls: tuple[ReceiveNbl, ...]) -> None:
         """Return NBLs on the current thread, in one call."""
@@ -59,9 +59,9 @@ class Returner:
             machine.trace.record((machine.now, number, Kind.RETURN, port.trace_number, nbl.number, nbl.status))
         port.executor.call(return_nbls, port.adapter, nbls)
 
-    def _later(self, nbl: ReceiveNbl, delay_ns: int) -> None:
+    def _later(self, nbl: ReceiveNbl) -> None:
         machine = self.port.machine
-        due = machine.now + delay_ns + self._chance.below(self.policy.jitter_ns + 1)
+        due = machine.now + self.policy.draw_ns(self._chance)
         is_earliest = not self._due or due < self._due[0][0]
         self._order += 1
         heappush(self._due, (due, self._order, nbl))

@@ -50,6 +50,7 @@ class System:
         engine: str = "direct",
         network: Network | None = None,
         host: Host | None = None,
+        store_buffer_ns: int = 0,
     ) -> None:
         if revision not in SIMULATED:
             others = ", ".join(name for name in SIMULATED if name != DEFAULT_REVISION)
@@ -64,7 +65,7 @@ class System:
             self.machine = LimitedMachine(seed, host)
         self.driver = Driver(REVISIONS[revision])
         self.network = network
-        self.executor = Executor(self.machine, self, engine=engine)
+        self.executor = Executor(self.machine, self, engine=engine, store_buffer_ns=store_buffer_ns)
         self.processes: list[Process] = []
         self.devices: list[AdapterDevice] = []
         self.all_devices: list[AdapterDevice] = []

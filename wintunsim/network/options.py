@@ -7,6 +7,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from wintunsim.errors import UsageError
+from wintunsim.kernel.distribution import Distribution
 from wintunsim.kernel.return_policy import ReturnPolicy
 from wintunsim.network.traffic import (
     COUNT_MAX,
@@ -125,24 +126,27 @@ def parse_returns(text: str) -> ReturnPolicy:
     """The policy that `--returns` describes: what the stack does with indicated packets.
 
     `inside`, `kept` or `late:delay=DURATION[,jitter=DURATION][,processors=N][,batch=N][,order=fifo|lifo|random]`, each
-    with `[,header=BYTES][,status=NUMBER]` after a colon. UsageError for any mistake.
+    with `[,header=BYTES][,status=NUMBER]` after a colon. Instead of a delay with jitter there may be a distribution,
+    `delays=PERCENT:DURATION/PERCENT:DURATION/…`, from 0 to 100 per cent. UsageError for any mistake.
     """
     kind, _, rest = text.partition(":")
     common = ("header", "status")
-    known = {"inside": common, "kept": common, "late": ("delay", "jitter", "processors", "batch", "order", *common)}
+    known = {
+        "inside": common,
+        "kept": common,
+        "late": ("delay", "delays", "jitter", "processors", "batch", "order", *common),
+    }
     if kind not in known:
         raise UsageError(f"the returns {text!r} are of an unknown kind: write inside, kept or late:delay=DURATION")
     values = read_options(kind, split(rest), known[kind], what="returns")
-    delay = None
-    if kind == "late":
-        if "delay" not in values:
-            raise UsageError("late returns need the option 'delay': write late:delay=DURATION")
-        delay = parse_duration(values["delay"][0])
+    if kind == "late" and "delay" not in values and "delays" not in values:
+        raise UsageError("late returns need the option 'delay': write late:delay=DURATION")
     status = values["status"][0] if "status" in values else "0"
     if _STATUS.fullmatch(status) is None:
         raise UsageError(f"the status of {kind} returns is {status!r}: give a number such as 0xC0000001")
     return ReturnPolicy(
-        delay_ns=delay,
+        delay_ns=parse_duration(values["delay"][0]) if "delay" in values else None,
+        delays=_delays(values["delays"][0]) if "delays" in values else None,
         jitter_ns=parse_duration(values["jitter"][0]) if "jitter" in values else 0,
         processors=integer(kind, values, "processors", None, 1, what="returns"),
         batch=integer(kind, values, "batch", None, 1, what="returns"),
@@ -151,6 +155,18 @@ def parse_returns(text: str) -> ReturnPolicy:
         header_bytes=integer(kind, values, "header", None, 0, what="returns"),
         status=int(status, 0),
     )
+
+
+def _delays(text: str) -> Distribution:
+    rows: list[tuple[float, int]] = []
+    for part in text.split("/"):
+        percent, colon, time = part.partition(":")
+        if not colon or NUMBER.fullmatch(percent) is None:
+            raise UsageError(
+                f"the delays of late returns have {part!r}: write percentiles such as 0:10us/50:1ms/100:20ms"
+            )
+        rows.append((float(percent), parse_duration(time)))
+    return Distribution.of(rows, "the distribution of late returns")
 
 
 def _speed(text: str) -> Fraction:
