@@ -41,7 +41,7 @@ def answer(notebook):
 
 
 def test_there_are_notebooks():
-    assert len(SOURCES) >= 5
+    assert len(SOURCES) >= 6
     assert {path.stem for path in SOURCES} == {path.stem for path in FOLDER.glob("*.ipynb")}
 
 

@@ -84,7 +84,8 @@ def test_every_packet_is_accounted_for(experiment):
         assert 0 <= len(result.queue_latencies_ns) - result.delivered <= 1
         assert client.queue_full == "drop" or not dropped_behind
     assert result.echo_written + result.echo_dropped <= result.delivered
-    assert result.echo_received <= result.echo_written
+    # One that is written may be on its way up while its writer still looks after the event.
+    assert result.echo_received <= result.echo_written + (1 if client.queue_packets else client.readers)
     assert (result.latencies_ns >= 0).all()
     assert result.peak_content_bytes <= experiment.capacity - 4
     check_inbound(experiment, result)

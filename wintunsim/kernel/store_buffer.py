@@ -116,7 +116,7 @@ class BufferedEffects(TimedEffects):
     def _after_draining(self, effect: Callable[..., Any]) -> Callable[..., Any]:
         def drain(*fields: Any) -> Any:
             thread = self.machine.current
-            if thread in self._buffers:
+            if thread is not None and self._buffers.get(thread):
                 self._commit(thread, self._number)
             return effect(*fields)
 
