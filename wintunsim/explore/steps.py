@@ -91,6 +91,9 @@ class Steps(ObjectSteps):
         match operation:
             case op.ReadFrequency():
                 return lambda: FREQUENCY
+            case op.ReadClock():
+                # No time passes here, and what a clock says is nobody's to decide.
+                return lambda: 0
             case op.Yield():
                 return lambda: False
             case op.MapPages():
