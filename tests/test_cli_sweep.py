@@ -104,7 +104,11 @@ def test_nothing_is_written_when_nothing_finished(ask, tmp_path):
         ("[sweeps]", [], "sweep.toml: there is no table 'sweeps': a sweep has [experiment], [client], [sweep]"),
         ("sweep = 3", [], "sweep.toml: sweep is no table: write [sweep] in a line of its own"),
         ("[sweep", [], "the sweep 'sweep.toml' is no TOML: "),
-        ("[experiment]\nrings = 2", [], "sweep.toml: [experiment] has no 'rings': it may have workload, host, "),
+        (
+            "[experiment]\nrings = 2",
+            [],
+            "sweep.toml: [experiment] has no 'rings': it may have workload, inbound, host, ",
+        ),
         ("[experiment]\nseed = 2", [], "sweep.toml: [experiment] has no 'seed': it may have "),
         ("[experiment]\nspin_us = 2", [], "sweep.toml: [experiment] has no 'spin_us': it may have "),
         ("[client]\nthreads = 2", [], "sweep.toml: [client] has no 'threads': it may have spin_us, "),

@@ -147,7 +147,7 @@ def test_seeds(seeds, expected):
 @pytest.mark.parametrize(
     ("axes", "message"),
     [
-        ({"rings": [1]}, "there is no axis 'rings': choose among seeds, workload, client, host, driver, capacity, "),
+        ({"rings": [1]}, "there is no axis 'rings': choose among seeds, workload, inbound, client, host, driver, "),
         ({"seed": [1]}, "the axis 'seed' is called seeds: write seeds=range(10)"),
         ({"host": "busy"}, "the axis host is 'busy': give a list of values"),
         ({"capacity": 0x20000}, "the axis capacity is 131072: give a list of values"),
