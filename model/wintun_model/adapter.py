@@ -289,6 +289,8 @@ class Adapter:
         self.receive_lock = Lock(f"{name}.receive", is_spin=True)
         self.receive_active: ActiveList[ReceiveNbl] = ActiveList(f"{name}.receive active")
         self.receive_empty = Event(f"{name}.receive list empty", manual_reset=True, signalled=True)
+        self.receive_outstanding: Variable[int] = Variable(f"{name}.receive outstanding", 0)
+        """NBLs that are indicated, and whose return call is not over yet (the proposed revision counts them)."""
         self.reader: Variable[ThreadHandle | None] = Variable(f"{name}.reader", None)
         self.nbl_pool = Pool("NBL", is_ready=is_initialized)
         self.memory_descriptors = Pool("memory descriptor")

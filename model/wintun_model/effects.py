@@ -183,6 +183,7 @@ PLAIN_EFFECTS: dict[type[op.Operation], Callable[..., Any]] = {
     op.Load: load,
     op.Store: store,
     op.Fence: nothing,
+    op.FenceAll: nothing,
     op.LoadSize: load_size,
     op.StoreSize: store_size,
     op.LoadByte: load_byte,

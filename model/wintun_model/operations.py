@@ -83,6 +83,12 @@ class Fence(Operation):
     __slots__ = ()
 
 
+class FenceAll(Operation):
+    """A full memory barrier on every processor, as the system makes it by interrupting them: drains all store buffers."""
+
+    __slots__ = ()
+
+
 class PacketMemory(Protocol):
     """The data area of a ring as the packet operations see it: `data[0]` is the byte after the ring's header."""
 

@@ -11,10 +11,12 @@ from wintun_model.operations import (
     CopyIn,
     CountReceived,
     Fence,
+    FenceAll,
     IndicateReceive,
     LoadByte,
     LoadSize,
     MarkCompleted,
+    Put,
     ReadDescriptor,
     ReadFrequency,
     Routine,
@@ -28,6 +30,7 @@ from wintun_model.status import is_success
 IPV4_HEADER_BYTES = 20
 IPV6_HEADER_BYTES = 40
 _FENCE = Fence()
+_FENCE_ALL = FenceAll()
 
 
 def read_ring(adapter: Adapter) -> Routine[None]:
@@ -37,10 +40,12 @@ def read_ring(adapter: Adapter) -> Routine[None]:
     """
     revision = adapter.revision
     has_descriptor, clears_link = revision.allocates_partial_descriptor, revision.clears_link
+    counts_calls, indicates_unlocked = revision.empties_after_return, revision.indicates_after_release
     ring = yield adapter.receive_ring.get
     capacity = ring.capacity
     cursor = yield ring.head.load
-    if cursor >= capacity:
+    # An unaligned start value is taken for a good one, but for the proposed revision (B11).
+    if cursor >= capacity or (revision.refuses_unaligned and cursor & 3):
         yield Store(ring.head, STOPPED)
         return
     spin_ticks = (yield ReadFrequency()) // 10000
@@ -53,7 +58,9 @@ def read_ring(adapter: Adapter) -> Routine[None]:
             if tail == cursor:
                 # Before 2026-02 there is no full barrier between this store and the load after it (B3).
                 yield Store(ring.alertable, 1)
-                if revision.has_full_barrier:
+                if revision.has_barrier_everywhere:
+                    yield _FENCE_ALL
+                elif revision.has_full_barrier:
                     yield _FENCE
                 tail = yield ring.tail.load
                 if tail == cursor:
@@ -90,15 +97,28 @@ def read_ring(adapter: Adapter) -> Routine[None]:
             yield from _skip(adapter, ring, cursor)
             continue
         yield adapter.receive_lock.acquire
-        if (yield Append(adapter.receive_active, nbl, cursor, clears_link)):
+        is_first = yield Append(adapter.receive_active, nbl, cursor, clears_link)
+        if counts_calls:
+            outstanding = yield adapter.receive_outstanding.get
+            yield Put(adapter.receive_outstanding, outstanding + 1)
+            is_first = not outstanding
+        if is_first:
             yield adapter.receive_empty.clear
         yield adapter.receive_lock.release
+        # What a stack sends from inside the indication takes the transition lock (B12). The NBL holds up pause.
+        if indicates_unlocked:
+            yield adapter.transition_lock.release_shared
         inside = yield IndicateReceive(adapter, nbl)
         if inside is not None:
             yield from inside
-        yield adapter.transition_lock.release_shared
+        if not indicates_unlocked:
+            yield adapter.transition_lock.release_shared
     # 4.3 The end, after an abort or a disconnect.
     yield Wait((adapter.receive_empty,))
+    if counts_calls:
+        # The last thing that the last return call does is to release this lock.
+        yield adapter.receive_lock.acquire
+        yield adapter.receive_lock.release
     yield Store(ring.head, STOPPED)
 
 
@@ -137,10 +157,13 @@ def _skip(adapter: Adapter, ring: Ring, cursor: int) -> Routine[None]:
 def return_nbls(adapter: Adapter, nbls: Sequence[ReceiveNbl]) -> Routine[None]:
     """NDIS returns NBLs, in any order (spec driver §4.4). Head moves when the oldest one has come back.
 
-    Whether it moves under the receive lock depends on the revision (spec driver §9); "empty" is set before in all.
+    Whether it moves under the receive lock depends on the revision (spec driver §9); "empty" is set before in all but
+    the proposed one, where it is set when the last call that is under way has nothing left to do.
     """
     revision = adapter.revision
-    stores_under_lock, has_descriptor = revision.stores_head_under_lock, revision.allocates_partial_descriptor
+    stores_first, empties_last = revision.stores_head_before_empty, revision.empties_after_return
+    stores_under_lock = revision.stores_head_under_lock or stores_first
+    has_descriptor = revision.allocates_partial_descriptor
     ring = yield adapter.receive_ring.get
     packets = octets = errors = 0
     for nbl in nbls:
@@ -157,10 +180,14 @@ def return_nbls(adapter: Adapter, nbls: Sequence[ReceiveNbl]) -> Routine[None]:
                 yield adapter.receive_lock.release
                 break
             finished, is_empty = taken
-            if is_empty:
+            sets_empty = is_empty and not empties_last
+            if sets_empty and not stores_first:
+                # The reader may now store Head, and end, before Head is stored here (B2).
                 yield adapter.receive_empty.set
             if stores_under_lock:
                 yield Store(ring.head, finished.end_offset())
+            if sets_empty and stores_first:
+                yield adapter.receive_empty.set
             yield adapter.receive_lock.release
             if not stores_under_lock:
                 # After the release of the lock: two returns may store in either order (B2).
@@ -171,6 +198,13 @@ def return_nbls(adapter: Adapter, nbls: Sequence[ReceiveNbl]) -> Routine[None]:
                 yield adapter.partial_descriptors.free
             yield adapter.nbl_pool.free
     yield CountReceived(adapter.statistics, packets, octets, errors)
+    if empties_last:
+        yield adapter.receive_lock.acquire
+        outstanding = (yield adapter.receive_outstanding.get) - len(nbls)
+        yield Put(adapter.receive_outstanding, outstanding)
+        if not outstanding:
+            yield adapter.receive_empty.set
+        yield adapter.receive_lock.release
 
 
 def push_header(nbl: ReceiveNbl, header: bytes) -> Routine[bool]:

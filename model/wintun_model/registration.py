@@ -115,7 +115,7 @@ def _register_rings(adapter: Adapter, request: Registration, undo: list[Operatio
         return status
     # Check 9: one load; it becomes the reserved tail.
     tail = yield send_ring.tail.load
-    if tail >= send_ring.capacity:
+    if tail >= send_ring.capacity or (adapter.revision.refuses_unaligned and tail & 3):
         return NtStatus.STATUS_INVALID_PARAMETER
     yield Put(adapter.send_ring, send_ring)
     yield Put(adapter.send_reserved_tail, tail)

@@ -59,6 +59,23 @@ class Revision:
     stores_head_under_lock: bool = False
     """A return stores receive `Head` under the receive lock, not after it (B2 between returns)."""
 
+    # What no revision does yet: the proposed changes of the two data paths (see `PROPOSED_CHANGES`).
+    counts_before_release: bool = False
+    """A send call adds to the statistics before it releases the transition lock, not as the last thing it does."""
+    completes_after_release: bool = False
+    """A send call completes the chains that it published after it has released the send and the transition lock."""
+    indicates_after_release: bool = False
+    """The reader releases the transition lock before it indicates an NBL."""
+    stores_head_before_empty: bool = False
+    """A return stores receive `Head`, under the receive lock, before it sets "receive list empty"."""
+    empties_after_return: bool = False
+    """"Receive list empty" is set when no return call is under way any more, as the last thing that the last one does;
+    the reader takes and releases the receive lock before it ends."""
+    refuses_unaligned: bool = False
+    """A send `Tail` that is no multiple of 4 is refused at registration, and such a receive `Head` stops the reader."""
+    has_barrier_everywhere: bool = False
+    """The barrier between the store of `Alertable` and the load of `Tail` is one on every processor."""
+
     # The miniport (spec driver §7).
     indicates_link_down_at_start: bool = True
     """Initialize indicates media disconnected."""
@@ -214,7 +231,28 @@ REVISIONS: dict[str, Revision] = _history()
 
 DEFAULT_REVISION = "0.8.1"
 
-PROPOSED_CHANGES: dict[str, str] = {}
+PROPOSED_CHANGES: dict[str, str] = {
+    "counts_before_release": (
+        "A send call counts before it releases the transition lock: what halt frees is not touched after (B15 closed)."
+    ),
+    "completes_after_release": (
+        "Sends are completed with no lock held: a stack may send from inside a completion (B12 closed for completions)."
+    ),
+    "indicates_after_release": (
+        "Packets are indicated without the transition lock: a stack may send from inside an indication (B12 closed)."
+    ),
+    "stores_head_before_empty": (
+        'A return stores Head before it sets "receive list empty", so nobody stores after the reader (B2 closed).'
+    ),
+    "empties_after_return": (
+        '"Receive list empty" is the last thing that a return call does, under a lock that the reader waits for at its '
+        "end: no call is left when memory is freed (B8 closed)."
+    ),
+    "refuses_unaligned": "Start values that are no multiple of 4 are refused (B11 closed).",
+    "has_barrier_everywhere": (
+        "The reader's barrier before it sleeps is one on every processor, so clients need none (B3 closed)."
+    ),
+}
 """The switches of `PROPOSED` that no revision has, each with what the change is and what it closes, in a sentence."""
 
 PROPOSED = replace(

@@ -28,9 +28,12 @@ _FAILURE = int(NdisStatus.NDIS_STATUS_FAILURE)
 def send(adapter: Adapter, chain: SendChain) -> Routine[None]:
     """Send a chain of NBLs: all of it or nothing. Any number of threads may be in here at once.
 
-    Where `Head` is loaded depends on the revision (spec driver §9).
+    Where `Head` is loaded depends on the revision (spec driver §9), and so does what is done before the locks are
+    released: the proposed one counts before, and completes after.
     """
-    loads_under_lock = adapter.revision.loads_head_under_lock
+    revision = adapter.revision
+    loads_under_lock = revision.loads_head_under_lock
+    counts_first, completes_last = revision.counts_before_release, revision.completes_after_release
     # 1 Measure.
     required = chain.required_bytes(adapter.limits)
     # 2
@@ -72,19 +75,32 @@ def send(adapter: Adapter, chain: SendChain) -> Routine[None]:
     # 7 Publish, in the order of reservation.
     yield MarkCompleted(chain)
     yield adapter.send_lock.acquire
+    published: list[SendChain] = []
     while (taken := (yield adapter.send_active.take_completed)) is not None:
         finished, is_empty = taken
         yield Store(ring.tail, finished.end_offset())
         yield ring.tail_moved.set
-        inside = yield CompleteSend(adapter, finished)
-        if inside is not None:
-            yield from inside
+        if completes_last:
+            published.append(finished)
+        else:
+            # What a stack sends from inside here waits for the locks that are held here (B12).
+            inside = yield CompleteSend(adapter, finished)
+            if inside is not None:
+                yield from inside
         if is_empty:
             break
     yield adapter.send_lock.release
-    # 8
+    # 8 The chain may be complete by now, and nothing but the transition lock holds up halt.
+    if counts_first:
+        yield CountSent(adapter.statistics, *counted)
     yield adapter.transition_lock.release_shared
-    yield CountSent(adapter.statistics, *counted)
+    if not counts_first:
+        yield CountSent(adapter.statistics, *counted)
+    for finished in published:
+        # Halt may follow the last of these at once: nothing of the adapter's is touched any more.
+        inside = yield CompleteSend(adapter, finished)
+        if inside is not None:
+            yield from inside
 
 
 def _copy(adapter: Adapter, ring: Ring, chain: SendChain, cursor: int) -> Routine[tuple[int, int, int, int]]:
@@ -113,10 +129,14 @@ def _copy(adapter: Adapter, ring: Ring, chain: SendChain, cursor: int) -> Routin
 
 def _refuse(adapter: Adapter, chain: SendChain, status: int) -> Routine[None]:
     """Refuse the whole chain; the transition lock is held shared on entry (§3, last paragraph)."""
+    counts_first = adapter.revision.counts_before_release
     for nbl in chain.nbls:
         nbl.status = status
+    if counts_first:
+        yield CountSent(adapter.statistics, discards=len(chain.packets()))
     yield adapter.transition_lock.release_shared
     inside = yield CompleteSend(adapter, chain)
     if inside is not None:
         yield from inside
-    yield CountSent(adapter.statistics, discards=len(chain.packets()))
+    if not counts_first:
+        yield CountSent(adapter.statistics, discards=len(chain.packets()))

@@ -13,12 +13,12 @@ from wintunsim.explore.program import Node, Program
 class Footprints:
     """Collects what the nodes of all threads touch."""
 
-    def __init__(self, programs: list[Program]) -> None:
+    def __init__(self, programs: list[Program], unprotected: int) -> None:
         self.growth = 0
         """How often a lock turned out to protect less than it was seen to."""
         self._programs = programs
         self._nodes: list[Node] = []
-        self._protectors: dict[int, int] = {}
+        self._protectors: dict[int, int] = {unprotected: 0}
         self._others: dict[int, tuple[int, int]] = {}
 
     def note(self, node: Node) -> None:

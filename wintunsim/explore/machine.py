@@ -85,12 +85,14 @@ class Machine:
         self.passes_silent = passes_silent
         self.steps_max = steps_max
         self.layout = Layout()
+        self.buffers_mask = self.layout.bit()
+        """The bit for what is in store buffers at all: barriers on all processors depend on it."""
         self.writes = Writes(self.layout.masks, self.layout.names, checks=checks)
         self.steps = Steps(self)
         self.programs: list[Program] = []
         self.rows: list[tuple[int, int, int]] = []
         """For each thread that is explored: (its slot, its buffer's slot, its index << 2)."""
-        self.footprints = Footprints(self.programs)
+        self.footprints = Footprints(self.programs, self.buffers_mask)
         self.growth = 0
         """How often something was learnt by which what was decided before may be wrong."""
         self.choice = 0

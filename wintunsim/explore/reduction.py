@@ -42,7 +42,7 @@ def persistent(machine: Machine, state: State) -> list[int]:
             is_able = not (node.drains or node.has_ended) and (guard is None or guard(state))
             if is_able and node.alone:
                 return [base]
-            reads, writes = node.point.future_reads, node.point.future_writes
+            reads, writes = node.point.future_reads | machine.buffers_mask, node.point.future_writes
             for write in buffer:
                 reads |= write.reads
                 writes |= write.writes

@@ -22,6 +22,8 @@ class Rules:
     """NDIS holds halt back for sends that are not completed yet."""
     halt_waits_for_returns: bool = False
     """Halt waits for a return call that is still executing."""
+    halt_waits_for_send_calls: bool = False
+    """Halt waits for a send call that is still executing, when all it was given is completed already."""
     returns_are_serialised: bool = False
     """Return calls never run beside each other."""
     stack_sends_inside: bool = True

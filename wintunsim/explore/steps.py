@@ -32,6 +32,7 @@ class Steps(ObjectSteps):
             op.Spin: self._spin,
             op.Store: self._store,
             op.Fence: self._fence,
+            op.FenceAll: self._fence_all,
             op.LoadSize: self._load_size,
             op.LoadByte: self._load_byte,
             op.CopyOut: self._copy_out,

@@ -31,6 +31,7 @@ class MemorySteps(LockSteps):
             written |= write.writes
         if self.machine.is_tso:
             buffer = node.thread.buffer
+            node.reads = self.machine.buffers_mask
             node.later_reads, node.later_writes = reads, written
 
             def store(state: State, node: Node) -> None:
@@ -98,6 +99,17 @@ class MemorySteps(LockSteps):
         node.drains = True
         node.step = lambda state, node: None
         node.text = "full barrier"
+
+    def _fence_all(self, node: Node, operation: op.FenceAll) -> None:
+        """Nothing is in any store buffer at one moment. Who puts a store there now would be in the way."""
+        node.drains = True
+        node.step = lambda state, node: None
+        node.text = "full barrier on all processors"
+        if not self.machine.is_tso:
+            return
+        programs, own = self.machine.programs, node.thread.buffer
+        node.guard = lambda state: not any(state[program.buffer] for program in programs if program.buffer != own)
+        node.writes = node.enablers = self.machine.buffers_mask
 
     def _data(self, memory: op.PacketMemory, offset: int, size: int) -> tuple[Mapping, int]:
         """(mapping, offset in the data area) of `size` bytes of a ring's data."""
@@ -279,7 +291,7 @@ class MemorySteps(LockSteps):
         if self.machine.is_tso:
             buffer = node.thread.buffer
             mark = writes.mark(slot, mask)
-            node.later_writes = mask
+            node.reads, node.later_writes = self.machine.buffers_mask, mask
 
             def store(state: State, node: Node) -> None:
                 state[buffer] += (mark,)

@@ -73,6 +73,7 @@ def costs_of(costs: Costs, *, in_user_mode: bool = False) -> dict[type[op.Operat
 def _costs_of(costs: Costs) -> dict[type[op.Operation], int]:
     return {
         op.Fence: costs.fence_ns,
+        op.FenceAll: costs.fence_all_ns,
         op.Set: costs.event_ns,
         op.Wait: costs.event_ns,
         op.Spin: costs.pass_ns,

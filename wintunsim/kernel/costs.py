@@ -13,6 +13,8 @@ class Costs:
     """One load or store of a shared word or a variable, in cache."""
     fence_ns: int = 20
     """A full barrier."""
+    fence_all_ns: int = 2_000
+    """A full barrier on every processor, which takes an interrupt of each."""
     lock_ns: int = 20
     """Taking a free lock; releasing one costs the same again as one store."""
     copy_ps_per_byte: int = 60
