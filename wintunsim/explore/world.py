@@ -274,6 +274,10 @@ class World:
 
         self._idle_started[f"{adapter.name} reader"] = is_idle
 
+    def may_oversleep(self, adapter: Adapter) -> None:
+        """The driver's reader may sleep for ever beside packets: for scenarios that are about something else."""
+        self._idle_started[f"{adapter.name} reader"] = lambda state: True
+
     def _idle_of_started(self, name: str) -> Callable[[State], bool] | None:
         return self._idle_started.get(name)
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from wintun_model.abi import PACKET_HEADER_BYTES
 from wintun_model.client import ClientRing, Outcome, ReadStrategy, pop, push, read
-from wintun_model.operations import Routine
+from wintun_model.operations import Routine, Store, StoreSize
+from wintun_model.ring import wrap
 from wintunsim.explore.program import Program
 from wintunsim.explore.world import World
 from wintunsim.explore.writes import State
@@ -43,6 +45,14 @@ def push_all(ring: ClientRing, packets: Sequence[bytes]) -> Routine[tuple[Outcom
         outcome = yield from push(ring, packet)
         outcomes += (outcome,)
     return outcomes
+
+
+def push_bad(ring: ClientRing) -> Routine[None]:
+    """A client that writes what can be no packet: its size is beyond the largest."""
+    tail = yield ring.tail.load
+    yield StoreSize(ring, tail, ring.limits.max_packet_bytes + 1)
+    yield Store(ring.tail, wrap(tail + PACKET_HEADER_BYTES, ring.capacity))
+    yield ring.tail_moved.set
 
 
 def got_only(world: World, client: Program, packets: Sequence[bytes]) -> Callable[[State], str | None]:
