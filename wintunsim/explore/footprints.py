@@ -7,6 +7,7 @@ far, and are looked at anew before each pass of a search.
 
 from __future__ import annotations
 
+from wintun_model.operations import FenceAll
 from wintunsim.explore.program import Node, Program
 
 
@@ -66,6 +67,9 @@ class Footprints:
     def _is_alone(self, node: Node) -> bool:
         if node.choices > 1:
             return False
+        if isinstance(node.operation, FenceAll):
+            # It changes nothing: where it is possible now, whatever may come before it may as well come after.
+            return True
         reads, writes = self._of_others(node.thread)
         used = node.enablers if node.guard is not None else 0
         if not (node.writes | used) & (reads | writes) and not (node.reads | used) & writes:

@@ -228,6 +228,9 @@ class MemorySteps(LockSteps):
         active, end_offset, clears = operation.active, operation.end_offset, operation.clears_link
         entry = self.machine.entry(node, operation.entry)
         slot, own = self.list_slot(active), self.entry_slot(entry)
+        if entry.link is not None:
+            # A stale link word: what it points to may come to be looked at (B7).
+            self.entry_slot(entry.link)
         self.machine.list_of[id(entry)] = slot
         node.writes = self.machine.layout.masks[slot]
         node.drains = True

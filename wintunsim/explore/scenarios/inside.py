@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from wintun_model.adapter import Adapter, Packet, ReceiveNbl, SendChain
 from wintun_model.dispatch import close
+from wintun_model.miniport import pause
 from wintun_model.operations import Event, Put, Routine, Variable
 from wintun_model.receive import return_nbls
 from wintunsim.explore.scenario import Scenario, Setting, register
@@ -87,48 +88,48 @@ def _send_against_halt(*, is_registered: bool) -> Callable[[Setting], World]:
     return build
 
 
-def _pause_against_receive(*, keeps: bool) -> Callable[[Setting], World]:
-    """Packets come up while the adapter is paused; with `keeps` the stack keeps one that another thread returns."""
+def _pause_against_receive(setting: Setting) -> World:
+    world = setting.world()
+    adapter, process = world.adapter(), world.process()
+    rings = world.rings(process, send=16, receive=32)
+    is_paused: Variable[bool] = Variable("the system has paused the adapter", False)
+    is_held: Variable[bool] = Variable("the stack uses a packet", False)
+    is_wrong: Variable[bool] = Variable("it does so after pause", False)
 
-    def build(setting: Setting) -> World:
-        world = setting.world()
-        adapter, process = world.adapter(), world.process()
-        rings = world.rings(process, send=16, receive=64)
-        protocols, keeper = Protocols(setting), Keeper(world, int(keeps))
-        is_paused: Variable[bool] = Variable("the system has paused the adapter", False)
-        is_held: Variable[bool] = Variable("the stack uses a packet", keeps)
-        is_wrong: Variable[bool] = Variable("it does so after pause", False)
+    def receive(adapter: Adapter, nbl: ReceiveNbl) -> Routine[None]:
+        yield Put(is_held, True)
+        if (yield is_paused.get):
+            yield Put(is_wrong, True)
+        yield Put(is_held, False)
+        yield from return_nbls(adapter, (nbl,))
 
-        def receive(adapter: Adapter, nbl: ReceiveNbl) -> Routine[None]:
-            yield Put(is_held, True)
-            if (yield is_paused.get):
-                yield Put(is_wrong, True)
-            yield Put(is_held, False)
-            yield from return_nbls(adapter, (nbl,))
+    def system() -> Routine[None]:
+        yield from pause(adapter)
+        yield Put(is_paused, True)
+        if (yield is_held.get):
+            yield Put(is_wrong, True)
 
-        def give_back() -> Routine[None]:
-            yield Put(is_held, False)
-            yield from keeper.give_back(adapter, 1)
+    world.ndis.receive = receive
+    world.registered(adapter, process, rings)
+    world.may_oversleep(adapter)
+    world.thread("client", lambda: push_all(rings.receive, (ipv4(1),)))
+    world.thread("system", system)
+    world.expect(lambda state: "the stack has a packet after pause" if value_of(world, state, is_wrong) else None)
+    return world
 
-        def system() -> Routine[None]:
-            yield from protocols.pause(adapter)
-            yield Put(is_paused, True)
-            if (yield is_held.get):
-                yield Put(is_wrong, True)
 
-        kept = world.ndis.receive
-        world.ndis.receive = lambda adapter, nbl: (kept if nbl.number <= int(keeps) else receive)(adapter, nbl)
-        world.registered(adapter, process, rings)
-        world.may_oversleep(adapter)
-        if keeps:
-            world.set_up("a packet comes up", lambda: push_all(rings.receive, (ipv4(1),)))
-            world.thread("return", give_back)
-        world.thread("client", lambda: push_all(rings.receive, (ipv4(2),)))
-        world.thread("system", system)
-        world.expect(lambda state: "the stack has a packet after pause" if value_of(world, state, is_wrong) else None)
-        return world
-
-    return build
+def _pause_against_return(setting: Setting) -> World:
+    world = setting.world()
+    adapter, process = world.adapter(), world.process()
+    rings = world.rings(process, send=16, receive=64)
+    keeper = Keeper(world, 1)
+    world.registered(adapter, process, rings)
+    world.may_oversleep(adapter)
+    world.set_up("a packet comes up", lambda: push_all(rings.receive, (ipv4(1),)))
+    world.thread("return", lambda: keeper.give_back(adapter, 1))
+    world.thread("client", lambda: push_all(rings.receive, (ipv4(2),)))
+    world.thread("system", lambda: pause(adapter))
+    return world
 
 
 _SENDING_INSIDE = (
@@ -211,7 +212,7 @@ register(
     Scenario(
         name="pause-receive",
         title="the adapter is paused while a packet comes up",
-        build=_pause_against_receive(keeps=False),
+        build=_pause_against_receive,
         is_broken=lambda setting: False,
         twin="pause-return",
         story="When pause has returned, no packet comes up any more, and all that came up before are back.",
@@ -220,7 +221,7 @@ register(
         name="pause-return",
         claim="B2",
         title="the adapter is paused while a packet comes back and the client writes another one",
-        build=_pause_against_receive(keeps=True),
+        build=_pause_against_return,
         is_broken=lambda setting: (
             not setting.revision.stores_head_before_empty and not setting.revision.empties_after_return
         ),
