@@ -84,7 +84,7 @@ class Fence(Operation):
 
 
 class FenceAll(Operation):
-    """A full memory barrier on every processor, as the system makes it by interrupting them: drains all store buffers."""
+    """A full memory barrier on every processor: the system interrupts them, which drains all store buffers."""
 
     __slots__ = ()
 

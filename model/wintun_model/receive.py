@@ -40,11 +40,9 @@ def read_ring(adapter: Adapter) -> Routine[None]:
     """
     revision = adapter.revision
     has_descriptor, clears_link = revision.allocates_partial_descriptor, revision.clears_link
-    counts_calls, indicates_unlocked = revision.empties_after_return, revision.indicates_after_release
     ring = yield adapter.receive_ring.get
     capacity = ring.capacity
     cursor = yield ring.head.load
-    # An unaligned start value is taken for a good one, but for the proposed revision (B11).
     if cursor >= capacity or (revision.refuses_unaligned and cursor & 3):
         yield Store(ring.head, STOPPED)
         return
@@ -56,19 +54,9 @@ def read_ring(adapter: Adapter) -> Routine[None]:
         if tail == cursor:
             tail = yield Spin(ring.tail, cursor, adapter.disconnected, spin_ticks)
             if tail == cursor:
-                # Before 2026-02 there is no full barrier between this store and the load after it (B3).
-                yield Store(ring.alertable, 1)
-                if revision.has_barrier_everywhere:
-                    yield _FENCE_ALL
-                elif revision.has_full_barrier:
-                    yield _FENCE
-                tail = yield ring.tail.load
+                tail = yield from _sleep(adapter, ring, cursor)
                 if tail == cursor:
-                    yield Wait((adapter.disconnected, ring.tail_moved))
-                    yield Store(ring.alertable, 0)
                     continue
-                yield Store(ring.alertable, 0)
-                yield ring.tail_moved.clear
         # 2 Check it.
         found = yield from _check_packet(adapter, ring, cursor, tail)
         if found is None:
@@ -90,36 +78,61 @@ def read_ring(adapter: Adapter) -> Routine[None]:
         # 4 Indicate it.
         yield adapter.transition_lock.acquire_shared
         if not (yield adapter.running.get):
-            yield adapter.transition_lock.release_shared
-            if has_descriptor:
-                yield adapter.partial_descriptors.free
-            yield adapter.nbl_pool.free
-            yield from _skip(adapter, ring, cursor)
+            yield from _discard(adapter, ring, cursor)
             continue
         yield adapter.receive_lock.acquire
         is_first = yield Append(adapter.receive_active, nbl, cursor, clears_link)
-        if counts_calls:
+        if revision.empties_after_return:
             outstanding = yield adapter.receive_outstanding.get
             yield Put(adapter.receive_outstanding, outstanding + 1)
             is_first = not outstanding
         if is_first:
             yield adapter.receive_empty.clear
         yield adapter.receive_lock.release
-        # What a stack sends from inside the indication takes the transition lock (B12). The NBL holds up pause.
-        if indicates_unlocked:
+        if revision.indicates_after_release:  # A stack may send from inside (B12); pause waits for the NBL.
             yield adapter.transition_lock.release_shared
         inside = yield IndicateReceive(adapter, nbl)
         if inside is not None:
             yield from inside
-        if not indicates_unlocked:
+        if not revision.indicates_after_release:
             yield adapter.transition_lock.release_shared
     # 4.3 The end, after an abort or a disconnect.
     yield Wait((adapter.receive_empty,))
-    if counts_calls:
+    if revision.empties_after_return:
         # The last thing that the last return call does is to release this lock.
         yield adapter.receive_lock.acquire
         yield adapter.receive_lock.release
     yield Store(ring.head, STOPPED)
+
+
+def _sleep(adapter: Adapter, ring: Ring, cursor: int) -> Routine[int]:
+    """Sleep until there may be something to read; `Tail` if that is so before (the rest of §4.1 step 1).
+
+    Before 2026-02 there is no full barrier between the store of `Alertable` and the load after it (B3). The proposed
+    revision makes one on every processor, so that the client needs none between its store and its load.
+    """
+    yield Store(ring.alertable, 1)
+    if adapter.revision.has_barrier_everywhere:
+        yield _FENCE_ALL
+    elif adapter.revision.has_full_barrier:
+        yield _FENCE
+    tail = yield ring.tail.load
+    if tail == cursor:
+        yield Wait((adapter.disconnected, ring.tail_moved))
+        yield Store(ring.alertable, 0)
+        return cursor
+    yield Store(ring.alertable, 0)
+    yield ring.tail_moved.clear
+    return tail  # type: ignore[no-any-return]
+
+
+def _discard(adapter: Adapter, ring: Ring, cursor: int) -> Routine[None]:
+    """A packet that is described already, and not indicated as the adapter is paused."""
+    yield adapter.transition_lock.release_shared
+    if adapter.revision.allocates_partial_descriptor:
+        yield adapter.partial_descriptors.free
+    yield adapter.nbl_pool.free
+    yield from _skip(adapter, ring, cursor)
 
 
 def _check_packet(adapter: Adapter, ring: Ring, cursor: int, tail: int) -> Routine[tuple[int, int] | None]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from wintun_model.adapter import Adapter, Ring, SendChain
 from wintun_model.operations import (
     Append,
@@ -28,12 +30,10 @@ _FAILURE = int(NdisStatus.NDIS_STATUS_FAILURE)
 def send(adapter: Adapter, chain: SendChain) -> Routine[None]:
     """Send a chain of NBLs: all of it or nothing. Any number of threads may be in here at once.
 
-    Where `Head` is loaded depends on the revision (spec driver §9), and so does what is done before the locks are
-    released: the proposed one counts before, and completes after.
+    Where `Head` is loaded depends on the revision (spec driver §9). The proposed one counts before it releases the
+    locks, and completes after.
     """
-    revision = adapter.revision
-    loads_under_lock = revision.loads_head_under_lock
-    counts_first, completes_last = revision.counts_before_release, revision.completes_after_release
+    loads_under_lock, counts_first = adapter.revision.loads_head_under_lock, adapter.revision.counts_before_release
     # 1 Measure.
     required = chain.required_bytes(adapter.limits)
     # 2
@@ -80,27 +80,23 @@ def send(adapter: Adapter, chain: SendChain) -> Routine[None]:
         finished, is_empty = taken
         yield Store(ring.tail, finished.end_offset())
         yield ring.tail_moved.set
-        if completes_last:
+        if adapter.revision.completes_after_release:
             published.append(finished)
         else:
-            # What a stack sends from inside here waits for the locks that are held here (B12).
             inside = yield CompleteSend(adapter, finished)
             if inside is not None:
                 yield from inside
         if is_empty:
             break
     yield adapter.send_lock.release
-    # 8 The chain may be complete by now, and nothing but the transition lock holds up halt.
+    # 8 The chain may be complete by now: nothing but the transition lock holds up halt (B15).
     if counts_first:
         yield CountSent(adapter.statistics, *counted)
     yield adapter.transition_lock.release_shared
     if not counts_first:
         yield CountSent(adapter.statistics, *counted)
-    for finished in published:
-        # Halt may follow the last of these at once: nothing of the adapter's is touched any more.
-        inside = yield CompleteSend(adapter, finished)
-        if inside is not None:
-            yield from inside
+    if published:
+        yield from _complete(adapter, published)
 
 
 def _copy(adapter: Adapter, ring: Ring, chain: SendChain, cursor: int) -> Routine[tuple[int, int, int, int]]:
@@ -125,6 +121,17 @@ def _copy(adapter: Adapter, ring: Ring, chain: SendChain, cursor: int) -> Routin
                 octets += size
             cursor = wrap(cursor + stored_bytes(size), capacity)
     return packets, octets, errors, discards
+
+
+def _complete(adapter: Adapter, chains: Sequence[SendChain]) -> Routine[None]:
+    """Complete chains with no lock held, so that a stack may send from inside (B12).
+
+    Halt may follow the last one at once: nothing of the adapter's is touched after it.
+    """
+    for chain in chains:
+        inside = yield CompleteSend(adapter, chain)
+        if inside is not None:
+            yield from inside
 
 
 def _refuse(adapter: Adapter, chain: SendChain, status: int) -> Routine[None]:

@@ -27,9 +27,12 @@ from wintunsim.kernel.machine import Machine
 ROUTINES: tuple[Any, ...] = (
     send.send,
     send._copy,
+    send._complete,
     send._refuse,
     receive.read_ring,
     receive._check_packet,
+    receive._sleep,
+    receive._discard,
     receive._skip,
     receive.return_nbls,
     session.receive_packet,

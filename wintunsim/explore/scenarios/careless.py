@@ -1,8 +1,9 @@
-"""What careless or hostile clients and consumers do to the driver, and NBLs that come with a stale word (spec driver §10)."""
+"""Careless or hostile clients and consumers, and NBLs that come with a stale word (spec driver §10)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from wintun_model.adapter import Adapter, ForeignEntry, Packet, ReceiveNbl, SendChain
 from wintun_model.client import ClientRing
@@ -87,7 +88,7 @@ def _stale_link(setting: Setting) -> World:
     stale = None if setting.rules.nbl_words_zeroed else ForeignEntry(0)
     world.registered(adapter, process, world.rings(process, send=32, receive=32))
     for number in (1, 2):
-        world.thread(f"sender {number}", lambda number=number: _send_numbered(adapter, (number,), stale))  # type: ignore[misc]
+        world.thread(f"sender {number}", partial(_send_numbered, adapter, (number,), stale))
     world.expect(completions.wrong, Property.COMPLETED_ONCE)
     return world
 
@@ -108,7 +109,7 @@ def _unaligned_send(setting: Setting) -> World:
     adapter = world.adapter()
     _starts_at(world, adapter, 1)
     for number in (1, 2):
-        world.thread(f"sender {number}", lambda number=number: _send_numbered(adapter, (number,)))  # type: ignore[misc]
+        world.thread(f"sender {number}", partial(_send_numbered, adapter, (number,)))
     return world
 
 

@@ -20,7 +20,6 @@ from wintunsim.explore.scenarios.stacks import (
     send_chain,
     value_of,
 )
-from wintunsim.explore.violation import Property
 from wintunsim.explore.world import World, ipv4
 
 
@@ -29,7 +28,7 @@ def _chain(number: int) -> SendChain:
 
 
 def _sends_inside_indication(ends: str) -> Callable[[Setting], World]:
-    """A stack that answers a packet from inside its indication; meanwhile the adapter is paused, or the handle closed."""
+    """A stack that answers a packet from inside its indication, while the adapter is paused or the handle closed."""
 
     def build(setting: Setting) -> World:
         world = setting.world()
@@ -175,9 +174,7 @@ register(
         claim="B12",
         title="a stack sends the next packet from inside the completion of the one before",
         build=_sends_inside_completion,
-        is_broken=lambda setting: (
-            setting.rules.stack_sends_inside and not setting.revision.completes_after_release
-        ),
+        is_broken=lambda setting: setting.rules.stack_sends_inside and not setting.revision.completes_after_release,
         rules=("stack_sends_inside",),
         story=(
             "A chain is completed while the send lock is held. A send from inside the completion waits for that lock, "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from wintun_model.adapter import Adapter
 from wintun_model.dispatch import close
@@ -18,9 +19,7 @@ from wintunsim.explore.writes import State
 STOPPED = 0xFFFFFFFF
 
 
-def _keeping(
-    world: World, packets: int, capacity: int = 64
-) -> tuple[Adapter, SmallProcess, Rings, FileObject, Keeper]:
+def _keeping(world: World, packets: int, capacity: int = 64) -> tuple[Adapter, SmallProcess, Rings, FileObject, Keeper]:
     """An adapter whose stack keeps so many packets already."""
     adapter, process = world.adapter(), world.process()
     rings = world.rings(process, send=16, receive=capacity)
@@ -39,7 +38,7 @@ def _concurrent_returns(setting: Setting) -> World:
     world = setting.world()
     adapter, _, rings, _, keeper = _keeping(world, 2)
     for number in (1, 2):
-        world.thread(f"return {number}", lambda number=number: keeper.give_back(adapter, number))  # type: ignore[misc]
+        world.thread(f"return {number}", partial(keeper.give_back, adapter, number))
     world.expect(_all_came_back(rings), Property.PACKETS_IN_ORDER)
     return world
 
@@ -102,7 +101,7 @@ def _returns_against_halt(returns: int) -> Callable[[Setting], World]:
         adapter, _, _, _, keeper = _keeping(world, returns)
         world.machine.watch_context(adapter)
         for number in range(1, returns + 1):
-            world.thread(f"return {number}", lambda number=number: keeper.give_back(adapter, number))  # type: ignore[misc]
+            world.thread(f"return {number}", partial(keeper.give_back, adapter, number))
         waits = keeper.returned if setting.rules.halt_waits_for_returns else []
         world.thread("system", lambda: pause_and_halt(adapter, (), waits))
         return world
@@ -127,7 +126,7 @@ register(
         ),
         rules=("returns_are_serialised",),
         story=(
-            "Each return call takes the oldest packet off the list under the receive lock, and stores Head after it has "
+            "Each return call takes the oldest packet off the list under the receive lock, and stores Head once it has "
             "released the lock. Held up in between, it stores the older Head last: Head goes back, and stays there."
         ),
     ),
@@ -202,6 +201,6 @@ register(
             not setting.revision.empties_after_return and not setting.rules.halt_waits_for_returns
         ),
         rules=("halt_waits_for_returns",),
-        story="The same where one call frees what the other one was given, and the last one out is not the last one in.",
+        story="The same where one call frees what the other one was given, and the last one in is not the last out.",
     ),
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from wintun_model.adapter import Adapter, Packet, SendChain
 from wintun_model.operations import Routine
@@ -29,7 +30,7 @@ def _concurrent_senders(senders: int) -> Callable[[Setting], World]:
         world.registered(adapter, process, rings)
         packets = [ipv4(number, 4) for number in range(senders)]
         for number, packet in enumerate(packets):
-            world.thread(f"sender {number + 1}", lambda packet=packet: send_packets(adapter, packet))  # type: ignore[misc]
+            world.thread(f"sender {number + 1}", partial(send_packets, adapter, packet))
         client = world.thread("client", lambda: pop_some(rings.send, 2))
         world.expect(got_only(world, client, packets), Property.PACKETS_IN_ORDER)
         return world
@@ -45,7 +46,7 @@ def _full_ring(setting: Setting) -> World:
     packets = [ipv4(0, 4), b"", ipv4(1, 4), ipv4(2, 4)]
     world.set_up("the ring is full", lambda: send_packets(adapter, *packets[:2]))
     for number in (1, 2):
-        world.thread(f"sender {number}", lambda number=number: send_packets(adapter, packets[number + 1]))  # type: ignore[misc]
+        world.thread(f"sender {number}", partial(send_packets, adapter, packets[number + 1]))
     client = world.thread("client", lambda: pop_some(rings.send, 2))
     world.expect(got_only(world, client, packets), Property.PACKETS_IN_ORDER)
     return world
@@ -65,7 +66,7 @@ def _chains(setting: Setting) -> World:
         yield from send(adapter, SendChain.of(*pair))
 
     for number in (1, 2):
-        world.thread(f"sender {number}", lambda number=number: send_pair(number))  # type: ignore[misc]
+        world.thread(f"sender {number}", partial(send_pair, number))
     client = world.thread("client", lambda: pop_some(rings.send, 2))
 
     def check(state: State) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from wintun_model.operations import CopyIn, CopyOut, Event, Routine, Wait
 from wintun_model.session import (
@@ -92,8 +93,7 @@ def _several_send(setting: Setting) -> World:
     world.may_oversleep(adapter)
     session = session_of(rings, "0.14")
     threads = [
-        world.thread(f"thread {number}", lambda number=number: send_in_session(session, (ipv4(number),)))  # type: ignore[misc]
-        for number in (1, 2)
+        world.thread(f"thread {number}", partial(send_in_session, session, (ipv4(number),))) for number in (1, 2)
     ]
 
     def check(state: State) -> str | None:
@@ -117,7 +117,7 @@ def _several_receive(library: str) -> Callable[[Setting], World]:
         # For the fourth one there is space once the first one is released.
         world.thread("sender", lambda: send_packets(adapter, *packets[3:]))
         threads = [
-            world.thread(f"thread {number}", lambda count=count: _receive_at_once(session, count, backwards=count > 1))  # type: ignore[misc]
+            world.thread(f"thread {number}", partial(_receive_at_once, session, count, backwards=count > 1))
             for number, count in ((1, 2), (2, 1))
         ]
 
@@ -146,6 +146,6 @@ register(
         build=_several_receive("0.14"),
         is_broken=lambda setting: False,
         twin="senders-full-ring",
-        story="Head stays behind the oldest packet that is not released: nothing is overwritten that somebody still has.",
+        story="Head stays behind the oldest packet that is not released: nobody overwrites what somebody still has.",
     ),
 )

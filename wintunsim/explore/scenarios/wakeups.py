@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from wintun_model.abi import PACKET_HEADER_BYTES
 from wintun_model.client import ClientRing, Outcome, ReadStrategy, WriteStrategy, write
@@ -41,9 +42,7 @@ PACKETS = (ipv4(1), ipv4(2))
 
 
 def _published(*, has_barrier: bool = False) -> Client:
-    return lambda setting, rings: lambda ring=rings.client_ring("receive", has_barrier=has_barrier): push_all(  # type: ignore[misc]
-        ring, PACKETS
-    )
+    return lambda setting, rings: partial(push_all, rings.client_ring("receive", has_barrier=has_barrier), PACKETS)
 
 
 def _spins(setting: Setting, rings: Rings) -> Callable[[], Routine[object]]:
@@ -73,7 +72,7 @@ def _push_and_set(ring: ClientRing, packets: Sequence[bytes]) -> Routine[None]:
 
 
 def _library(library: str) -> Client:
-    return lambda setting, rings: lambda session=session_of(rings, library): send_in_session(session, PACKETS)  # type: ignore[misc]
+    return lambda setting, rings: partial(send_in_session, session_of(rings, library), PACKETS)
 
 
 # -- the send ring: a client sleeps, the driver writes ----------------------------------------------------------------
@@ -101,9 +100,7 @@ def _client_asleep(client: Client, packets: int = 2) -> Callable[[Setting], Worl
 
 def _reads(*, has_barrier: bool = False, spins: bool = False) -> Client:
     strategy = ReadStrategy(spin_ticks=1) if spins else ReadStrategy()
-    return lambda setting, rings: lambda ring=rings.client_ring("send", has_barrier=has_barrier): read_all(  # type: ignore[misc]
-        ring, 2, strategy
-    )
+    return lambda setting, rings: partial(read_all, rings.client_ring("send", has_barrier=has_barrier), 2, strategy)
 
 
 def _library_reads(setting: Setting, rings: Rings) -> Callable[[], Routine[object]]:
