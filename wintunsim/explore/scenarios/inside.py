@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from wintun_model.adapter import Adapter, Packet, ReceiveNbl, SendChain
 from wintun_model.dispatch import close
@@ -23,8 +24,9 @@ from wintunsim.explore.scenarios.stacks import (
 from wintunsim.explore.world import World, ipv4
 
 
-def _chain(number: int) -> SendChain:
-    return SendChain.of(Packet(ipv4(number, 4), number=number))
+def _send_numbered(adapter: Adapter, number: int, over: Event) -> Routine[None]:
+    """A send call with one packet."""
+    return send_chain(adapter, SendChain.of(Packet(ipv4(number, 4), number=number)), over)
 
 
 def _sends_inside_indication(ends: str) -> Callable[[Setting], World]:
@@ -64,23 +66,25 @@ def _sends_inside_completion(setting: Setting) -> World:
 
     world.ndis.complete = complete
     file_object = world.registered(adapter, process, rings)
-    world.thread("sender", lambda: send_chain(adapter, _chain(1), over))
+    world.thread("sender", partial(_send_numbered, adapter, 1, over))
     world.thread("close", lambda: close(adapter, file_object))
     return world
 
 
-def _send_against_halt(*, is_registered: bool) -> Callable[[Setting], World]:
-    """A chain is sent, or refused; once it is back, the system takes the adapter away."""
+def _send_against_halt(*, is_registered: bool, senders: int = 1) -> Callable[[Setting], World]:
+    """Chains are sent, or refused; once they are back, the system takes the adapter away."""
 
     def build(setting: Setting) -> World:
         world, rules = setting.world(), setting.rules
         adapter, process = world.adapter(), world.process()
-        over, completions = Event("send call is over", manual_reset=True), Completions(world, 1)
+        calls = [Event(f"send call {number + 1} is over", manual_reset=True) for number in range(senders)]
+        completions = Completions(world, senders)
         if is_registered:
-            world.registered(adapter, process, world.rings(process, send=16, receive=32))
+            world.registered(adapter, process, world.rings(process, send=32, receive=32))
         world.machine.watch_context(adapter)
-        world.thread("sender", lambda: send_chain(adapter, _chain(1), over))
-        before_halt = [over] if rules.halt_waits_for_send_calls else []
+        for number, over in enumerate(calls, 1):
+            world.thread(f"sender {number}", partial(_send_numbered, adapter, number, over))
+        before_halt = calls if rules.halt_waits_for_send_calls else []
         world.thread("system", lambda: pause_and_halt(adapter, completions.completed, before_halt))
         return world
 
@@ -194,6 +198,17 @@ register(
             "A send call adds to the statistics as the last thing that it does: after its chain is complete, and after "
             "it has released the transition lock. By then nothing holds up halt, which frees the adapter's memory."
         ),
+    ),
+    Scenario(
+        name="sends-halt",
+        claim="B15",
+        title="the adapter is halted once two chains, sent by two threads, are complete",
+        build=_send_against_halt(is_registered=True, senders=2),
+        is_broken=lambda setting: (
+            not setting.revision.counts_before_release and not setting.rules.halt_waits_for_send_calls
+        ),
+        rules=("halt_waits_for_send_calls",),
+        story="The same where one send call completes the chain of the other, which still has its locks to release.",
     ),
     Scenario(
         name="refused-send-halt",

@@ -109,6 +109,14 @@ def _returns_against_halt(returns: int) -> Callable[[Setting], World]:
     return build
 
 
+def _races_between_returns(setting: Setting) -> bool:
+    return not (
+        setting.revision.stores_head_under_lock
+        or setting.revision.stores_head_before_empty
+        or setting.rules.returns_are_serialised
+    )
+
+
 def _keeps_order(setting: Setting) -> bool:
     return setting.revision.stores_head_before_empty or setting.revision.empties_after_return
 
@@ -119,11 +127,7 @@ register(
         claim="B2",
         title="two packets are returned by two threads at once",
         build=_concurrent_returns,
-        is_broken=lambda setting: (
-            not setting.revision.stores_head_under_lock
-            and not setting.revision.stores_head_before_empty
-            and not setting.rules.returns_are_serialised
-        ),
+        is_broken=_races_between_returns,
         rules=("returns_are_serialised",),
         story=(
             "Each return call takes the oldest packet off the list under the receive lock, and stores Head once it has "
@@ -198,7 +202,8 @@ register(
         title="two packets are returned by two threads while the adapter is halted",
         build=_returns_against_halt(2),
         is_broken=lambda setting: (
-            not setting.revision.empties_after_return and not setting.rules.halt_waits_for_returns
+            _races_between_returns(setting)
+            or not (setting.revision.empties_after_return or setting.rules.halt_waits_for_returns)
         ),
         rules=("halt_waits_for_returns",),
         story="The same where one call frees what the other one was given, and the last one in is not the last out.",

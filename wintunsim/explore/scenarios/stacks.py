@@ -30,7 +30,7 @@ class Keeper:
         world.ndis.receive = self._receive
 
     def _receive(self, adapter: Adapter, nbl: ReceiveNbl) -> Routine[None]:
-        if nbl.number <= len(self._kept):
+        if nbl.number <= len(self._kept) and (yield self._kept[nbl.number - 1].get) is None:
             yield Put(self._kept[nbl.number - 1], nbl)
         else:
             yield from return_nbls(adapter, (nbl,))
