@@ -167,3 +167,33 @@ def test_several_spin_on_one_word():
 
     assert two.run(stores(), spins(1), spins(2), times_out(), spins(2))[1:] == [1, 2, 0, 2]
     assert not two.system.executor.spins
+
+
+@engines
+def test_a_barrier_on_all_processors_is_enough_on_one_side(engine):
+    """It empties the other one's buffer too, so nobody else needs a barrier."""
+
+    def store_and_load_after_all(mine, other):
+        yield op.Store(mine, 1)
+        yield op.FenceAll()
+        return (yield other.load)
+
+    two = Two(FAR_NS, engine)
+    assert two.run(store_and_load_after_all(two.x, two.y), store_and_load(two.y, two.x, fence=False)) != [0, 0]
+
+
+@engines
+def test_it_lets_the_others_stores_be_seen(engine):
+    def store_and_work(word):
+        yield op.Store(word, 1)
+        yield op.Work(2000)
+
+    def look(word):
+        yield op.Work(1000)
+        before = yield word.load
+        yield op.FenceAll()
+        after = yield word.load
+        return before, after
+
+    two = Two(FAR_NS, engine)
+    assert two.run(store_and_work(two.x), look(two.x))[1] == (0, 1)

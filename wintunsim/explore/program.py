@@ -11,6 +11,7 @@ Objects that a routine makes (NBLs, rings) are new in each run. The first run's 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
+from operator import length_hint
 from types import GeneratorType
 from typing import TYPE_CHECKING, Any
 
@@ -178,7 +179,10 @@ class Program:
         """The object that stands for `value` in states: the one that the first run of the routine made."""
         if isinstance(value, tuple):
             return tuple(self.canonical(part) for part in value) if value else value
-        return self._canonical.get(id(value), value)
+        # What stands for it may since have got something that stands for it in turn.
+        while (other := self._canonical.get(id(value))) is not None:
+            value = other
+        return value
 
     def alias(self, value: Any, canonical: Any) -> None:
         """From now on `canonical` stands for `value`."""
@@ -289,9 +293,13 @@ class Program:
         """The place where a routine stands, known from now on to come after its parent's."""
         where: list[object] = []
         inner: Any = generator
-        while inner is not None:
-            where += (inner.gi_code, inner.gi_frame.f_lasti)
+        while isinstance(inner, GeneratorType):
+            frame: Any = inner.gi_frame
+            where += (inner.gi_code, frame.f_lasti)
             inner = inner.gi_yieldfrom
+        if inner is not None:
+            # A routine may yield from a list of operations: it stands where so many are left.
+            where.append(length_hint(inner))
         key = tuple(where)
         point = self._points.get(key)
         if point is None:

@@ -57,6 +57,7 @@ class BufferedEffects(TimedEffects):
         self.table[op.Load] = self._load
         for kind in DRAINING:
             self.table[kind] = self._after_draining(self.table[kind])
+        self.table[op.FenceAll] = self._drain_everywhere
 
     def storing(self) -> Thread | None:
         """The thread whose store is being seen."""
@@ -65,6 +66,9 @@ class BufferedEffects(TimedEffects):
     def drain_all(self) -> None:
         """Let all stores be seen: for the end of a run."""
         self.machine.now = self.machine.latest
+        self._drain_everywhere()
+
+    def _drain_everywhere(self) -> None:
         for thread in self._buffers:
             self._commit(thread, self._number)
 
