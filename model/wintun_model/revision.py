@@ -246,7 +246,7 @@ PROPOSED_CHANGES: dict[str, str] = {
     ),
     "empties_after_return": (
         '"Receive list empty" is the last thing that a return call does, under a lock that the reader waits for at its '
-        "end: no call is left when memory is freed (B8 closed)."
+        "end: no call is left when memory is freed (B8 closed), or when rings are registered again (B16 closed)."
     ),
     "refuses_unaligned": "Start values that are no multiple of 4 are refused (B11 closed).",
     "has_barrier_everywhere": (

@@ -16,7 +16,7 @@ def settings(*revisions):
     ]
 
 
-@pytest.mark.parametrize(("scenario", "setting"), settings("0.8.1", "2026-02"))
+@pytest.mark.parametrize(("scenario", "setting"), settings("0.8.1", "0.14", "2026-02"))
 def test_a_scenario_has_the_expected_verdict(scenario, setting):
     """Every property holds in every execution, or the search finds one where it does not, as expected."""
     assert explore(scenario, setting).outcome.verdict.value == scenario.expected(setting)
