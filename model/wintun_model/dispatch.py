@@ -77,12 +77,21 @@ def force_close_handles(adapter: Adapter, caller: Caller) -> Routine[int]:
 
 
 def close(adapter: Adapter, file_object: object) -> Routine[None]:
-    """A file object is released (spec driver §6.2)."""
+    """A file object is released (spec driver §6.2).
+
+    The context guard comes before the registration lock; inside a removal, which holds that lock, it comes after (B18;
+    the proposed revision takes no guard there).
+    """
     guard = adapter.driver.context_guard
-    yield guard.acquire_shared
+    is_inside = False
+    if adapter.revision.removal_close_takes_no_guard:
+        is_inside = (yield adapter.closing.get) is file_object
+    if not is_inside:
+        yield guard.acquire_shared
     if (yield adapter.is_attached.get):
         yield from unregister(adapter, file_object)
-    yield guard.release_shared
+    if not is_inside:
+        yield guard.release_shared
 
 
 def remove(adapter: Adapter, file_object: object | None = None) -> Routine[None]:
@@ -93,6 +102,8 @@ def remove(adapter: Adapter, file_object: object | None = None) -> Routine[None]
     happens inside; it may take the registration lock again, which this routine's thread holds, and `closing` tells it.
     """
     if not adapter.revision.closes_handles_on_removal:
+        return
+    if adapter.revision.removal_looks_for_context and not (yield adapter.is_attached.get):
         return
     yield adapter.registration_lock.acquire
     owner = yield adapter.owner.get
@@ -108,14 +119,21 @@ def process_exit(driver: Driver, process_id: int) -> Routine[None]:
     """A process ends, before its handles are closed (spec driver §6.3).
 
     The earliest registered device that it owns is unregistered by force. Looking it up and unregistering it are two
-    steps (B10).
+    steps (B10), and nothing keeps the adapter in between (B16). What the proposed revision does about that, and about
+    the process's other devices, are switches of their own.
     """
+    revision, guard = driver.revision, driver.context_guard
+    if revision.exit_holds_guard:
+        yield guard.acquire_shared
     yield driver.device_list_lock.acquire_shared
-    found = None
+    found: list[Adapter] = []
     for adapter in (yield driver.registered.get):
         if (yield adapter.owner_process_id.get) == process_id:
-            found = adapter
-            break
+            found.append(adapter)
+            if not revision.exit_ends_all:
+                break
     yield driver.device_list_lock.release_shared
-    if found is not None:
-        yield from unregister(found, None)
+    for adapter in found:
+        yield from unregister(adapter, None, process_id if revision.exit_checks_process else None)
+    if revision.exit_holds_guard:
+        yield guard.release_shared

@@ -111,6 +111,8 @@ class LockSteps:
     def _acquire_announced(self, node: Node, lock: op.Lock, slot: int, guard: Callable[[State], None] | None) -> None:
         """Two steps when it has to wait: announce itself, then take the lock when the last one is out."""
         index, writers = node.thread.index, self._waiting(lock)
+        # It may be compiled for the second time, as nobody shared the lock before.
+        node.guard = None
         twin = self._twin(node)
         twin.guard = _is_free(slot)
         twin.drains = True
