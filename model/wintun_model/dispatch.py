@@ -77,21 +77,12 @@ def force_close_handles(adapter: Adapter, caller: Caller) -> Routine[int]:
 
 
 def close(adapter: Adapter, file_object: object) -> Routine[None]:
-    """A file object is released (spec driver §6.2).
-
-    The context guard comes before the registration lock; inside a removal, which holds that lock, it comes after (B18;
-    the proposed revision takes no guard there).
-    """
+    """A file object is released (spec driver §6.2)."""
     guard = adapter.driver.context_guard
-    is_inside = False
-    if adapter.revision.removal_close_takes_no_guard:
-        is_inside = (yield adapter.closing.get) is file_object
-    if not is_inside:
-        yield guard.acquire_shared
+    yield guard.acquire_shared
     if (yield adapter.is_attached.get):
         yield from unregister(adapter, file_object)
-    if not is_inside:
-        yield guard.release_shared
+    yield guard.release_shared
 
 
 def remove(adapter: Adapter, file_object: object | None = None) -> Routine[None]:
@@ -100,19 +91,28 @@ def remove(adapter: Adapter, file_object: object | None = None) -> Routine[None]
     From 0.14 on every handle to the owner file object is closed, in all processes; other handles stay. `file_object` is
     the one that the request carries, if any: its own handles are not closed. The unregister that the last close brings
     happens inside; it may take the registration lock again, which this routine's thread holds, and `closing` tells it.
+    Close takes the context guard before that lock, but here it comes after it (B18): the proposed revision closes when
+    it has released the lock, and refers to the file object meanwhile.
     """
-    if not adapter.revision.closes_handles_on_removal:
+    revision = adapter.revision
+    closes_unlocked = revision.removal_closes_unlocked
+    if not revision.closes_handles_on_removal:
         return
-    if adapter.revision.removal_looks_for_context and not (yield adapter.is_attached.get):
+    if revision.removal_looks_for_context and not (yield adapter.is_attached.get):
         return
     yield adapter.registration_lock.acquire
     owner = yield adapter.owner.get
+    if closes_unlocked:
+        yield adapter.registration_lock.release
     if owner is not None and owner is not file_object:
-        yield Put(adapter.closing, owner)
+        if not closes_unlocked:
+            yield Put(adapter.closing, owner)
         for holder, handle, _ in (yield ListHandles(owner)):
             yield from call_out(CloseHandle(holder, handle))
-        yield Put(adapter.closing, None)
-    yield adapter.registration_lock.release
+        if not closes_unlocked:
+            yield Put(adapter.closing, None)
+    if not closes_unlocked:
+        yield adapter.registration_lock.release
 
 
 def process_exit(driver: Driver, process_id: int) -> Routine[None]:

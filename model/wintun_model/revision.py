@@ -72,8 +72,8 @@ class Revision:
     """Initialize publishes the context when all of it is ready, and not at all when it fails."""
     removal_looks_for_context: bool = False
     """Query-remove and surprise removal do nothing where there is no adapter context."""
-    removal_close_takes_no_guard: bool = False
-    """What a removal closes is closed without the context guard: the removal holds the registration lock already."""
+    removal_closes_unlocked: bool = False
+    """A removal closes handles after it has released the registration lock."""
     exit_checks_process: bool = False
     """Process exit looks at the owner process again under the registration lock."""
     exit_ends_all: bool = False
@@ -245,12 +245,14 @@ PROPOSED_CHANGES: dict[str, str] = {
         "A removal first looks whether there is a context: after a start that failed there is none (B13 closed for "
         "removals)."
     ),
-    "removal_close_takes_no_guard": (
-        "What a removal closes is closed without the context guard, as the removal holds the registration lock, which "
-        "comes after the guard (B18 closed)."
+    "removal_closes_unlocked": (
+        "A removal closes handles when it has released the registration lock, as each close takes the context guard, "
+        "which comes before that lock (B18 closed)."
     ),
     "exit_checks_process": ("Process exit compares the owner process again under the registration lock (B10 closed)."),
-    "exit_ends_all": "Process exit ends the registrations of all devices that the process owns (B19 closed).",
+    "exit_ends_all": (
+        "Process exit ends the registrations of all devices that the process owns (B10 closed, its second half)."
+    ),
     "exit_holds_guard": (
         "Process exit holds the context guard from the look-up to the end, so no adapter is freed in between "
         "(B16 closed)."

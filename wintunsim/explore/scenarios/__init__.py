@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib import import_module
 
-THEMES = ("sending", "wakeups")
+THEMES = ("sending", "wakeups", "closing", "registering", "halting", "ending")
 """The modules with scenarios, in the order in which they are listed."""
 
 
