@@ -55,6 +55,8 @@ class Scenario:
     claim: str = ""
     twin: str = ""
     rules: tuple[str, ...] = ()
+    leaves_out: str = ""
+    """What the driver of this scenario lacks that every revision has: for twins that must fail in all of them."""
     story: str = ""
     """What goes wrong, in plain words: for documents."""
 

@@ -181,6 +181,7 @@ register(
         title="the same in a driver without the registration lock",
         build=_two_files(has_lock=False),
         is_broken=lambda setting: True,
+        leaves_out="the registration lock",
     ),
     Scenario(
         name="two-adapters",
@@ -195,6 +196,7 @@ register(
         title="the same in a driver without the lock of that list",
         build=_two_adapters(has_lock=False),
         is_broken=lambda setting: True,
+        leaves_out="the device list lock",
     ),
     Scenario(
         name="register-again",
@@ -212,6 +214,7 @@ register(
         title="the same in a driver whose unregister takes no transition lock",
         build=_register_again(has_barrier=False),
         is_broken=lambda setting: True,
+        leaves_out="the transition-lock barrier of unregister",
     ),
     Scenario(
         name="register-send",
@@ -229,6 +232,7 @@ register(
         title="the same in a driver that does not take the transition lock when the thread fails to start",
         build=_register_against_send(has_barrier=False),
         is_broken=lambda setting: True,
+        leaves_out="the transition-lock barrier of a registration that fails",
     ),
     Scenario(
         name="two-ends",
@@ -236,12 +240,13 @@ register(
         build=_two_unregister(has_lock=True),
         is_broken=lambda setting: False,
         twin="two-ends-no-lock",
-        story="One of them finds the owner under the registration lock, the other one finds none and has nothing to do.",
+        story="One of them finds the owner under the registration lock; the other one finds none, and is done.",
     ),
     Scenario(
         name="two-ends-no-lock",
         title="the same in a driver without the registration lock",
         build=_two_unregister(has_lock=False),
         is_broken=lambda setting: True,
+        leaves_out="the registration lock",
     ),
 )
