@@ -118,7 +118,7 @@ def test_unregister_leaves_the_list_when_the_pages_are_unlocked(make, tools):
     assert log[-5:] == [
         "Acquire device list",
         "Get registered devices",
-        "Put registered devices=()",
+        "Put registered devices",
         "Release device list",
         "Release registration",
     ]
