@@ -34,6 +34,8 @@ class _Step:
     text: str
     reads: int
     writes: int
+    is_told: bool = False
+    """Whether it is told although nobody else may notice."""
 
 
 def find_execution(scenario, setting):
@@ -180,9 +182,14 @@ def _tell_result(step, state, program, transition):
     node = state[program.slot]
     if transition & 3:
         step.text += ": it fails"
+        step.is_told = True
     elif node.twin_of is not None:
         step.text += ": it has to wait"
-    elif step.text.startswith(("load", "read ", "try")) and isinstance(node.key, bool | int | FileObject | None):
+    elif (
+        not node.has_ended
+        and step.text.startswith(("load", "read ", "try"))
+        and isinstance(node.key, bool | int | FileObject | None)
+    ):
         step.text += f": {_told(node.key)}"
 
 
@@ -204,7 +211,7 @@ def _rows(steps, roster):
 
 def _is_noticed(steps, place):
     step = steps[place]
-    return any(
+    return step.is_told or any(
         step.writes & (other.reads | other.writes) or step.reads & other.writes
         for other in steps
         if other.program is not step.program

@@ -6,7 +6,7 @@ from wintun_model.adapter import Adapter
 from wintun_model.dispatch import remove
 from wintun_model.miniport import halt, initialize, pause, restart
 from wintun_model.operations import Event, Routine, Wait
-from wintunsim.explore.files import close_handle
+from wintunsim.explore.files import Handle, close_handle
 from wintunsim.explore.scenario import Scenario, Setting, register
 from wintunsim.explore.scenarios.lives import Build, one_handle, pauses_and_halts, registers, then_sets, without
 from wintunsim.explore.scenarios.parts import push_all
@@ -97,6 +97,11 @@ def _failed_start(adapter: Adapter, *, is_removed: bool) -> Routine[None]:
         yield from remove(adapter)
 
 
+def _closes_after(event: Event, handle: Handle) -> Routine[None]:
+    yield Wait((event,))
+    yield from close_handle(handle)
+
+
 def _failed_restart(*, closes: bool) -> Build:
     def build(setting: Setting) -> World:
         world = setting.world(failing=(NBL_POOL,))
@@ -104,9 +109,10 @@ def _failed_restart(*, closes: bool) -> Build:
         file_object = world.open(process, adapter)
         world.machine.watch_context(adapter)
         is_removed = setting.rules.failed_restart_is_removed and not closes
-        world.thread("system", lambda: _failed_start(adapter, is_removed=is_removed))
+        over = Event("start is over", manual_reset=True)
+        world.thread("system", lambda: then_sets(_failed_start(adapter, is_removed=is_removed), over))
         if closes:
-            world.thread("client", lambda: close_handle(one_handle(file_object)))
+            world.thread("client", lambda: _closes_after(over, one_handle(file_object)))
         return world
 
     return build
@@ -191,7 +197,7 @@ register(
     Scenario(
         name="failed-restart-close",
         claim="B13",
-        title="a client closes its handle while the device starts again and there is no memory",
+        title="a client closes its handle after the device has started again, or failed to, as there was no memory",
         build=_failed_restart(closes=True),
         is_broken=lambda setting: not setting.revision.publishes_context_last,
         story=(
