@@ -81,7 +81,9 @@ def all_scenarios() -> dict[str, Scenario]:
     from wintunsim.explore import scenarios
 
     scenarios.load()
-    return _scenarios
+    # A module may have been imported before others: its scenarios are registered, but have their place all the same.
+    order = {f"{scenarios.__name__}.{theme}": place for place, theme in enumerate(scenarios.THEMES)}
+    return dict(sorted(_scenarios.items(), key=lambda item: order.get(item[1].build.__module__, len(order))))
 
 
 def find(names: Iterable[str]) -> list[Scenario]:
