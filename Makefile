@@ -16,6 +16,7 @@ help:
 	@echo 'make coverage-doc  write docs/coverage.md: the specification, its code and its tests'
 	@echo 'make mutants    change the model in one place after the other, and see whether a test notices (long)'
 	@echo 'make life-cycles  write docs/life-cycles.md: the diagrams of the model'
+	@echo 'make races      write docs/races.md: which races the driver has, and how they come about'
 	@echo 'make fuzz       let atheris look for inputs that the model cannot bear (Linux; RUNS=200000 of them)'
 	@echo 'make lint       ruff and mypy'
 	@echo 'make format     let ruff format the sources'
@@ -78,6 +79,9 @@ coverage: .venv/dev-stamp
 life-cycles: .venv/dev-stamp
 	$(BIN)/python tests/documents/life_cycles.py
 
+races: .venv/dev-stamp
+	$(BIN)/python -m tests.documents.races
+
 coverage-doc: .venv/dev-stamp
 	$(BIN)/python tests/traceability/coverage_report.py
 
@@ -111,4 +115,4 @@ clean:
 	rm -rf .venv build dist demo-out .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help lint format test test-slow test-all coverage coverage-doc mutants life-cycles fuzz demo bench clean
+.PHONY: help lint format test test-slow test-all coverage coverage-doc mutants life-cycles races fuzz demo bench clean

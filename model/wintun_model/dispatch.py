@@ -91,31 +91,49 @@ def remove(adapter: Adapter, file_object: object | None = None) -> Routine[None]
     From 0.14 on every handle to the owner file object is closed, in all processes; other handles stay. `file_object` is
     the one that the request carries, if any: its own handles are not closed. The unregister that the last close brings
     happens inside; it may take the registration lock again, which this routine's thread holds, and `closing` tells it.
+    Close takes the context guard before that lock, but here it comes after it (B18): the proposed revision closes when
+    it has released the lock, and refers to the file object meanwhile.
     """
-    if not adapter.revision.closes_handles_on_removal:
+    revision = adapter.revision
+    closes_unlocked = revision.removal_closes_unlocked
+    if not revision.closes_handles_on_removal:
+        return
+    if revision.removal_looks_for_context and not (yield adapter.is_attached.get):
         return
     yield adapter.registration_lock.acquire
     owner = yield adapter.owner.get
+    if closes_unlocked:
+        yield adapter.registration_lock.release
     if owner is not None and owner is not file_object:
-        yield Put(adapter.closing, owner)
+        if not closes_unlocked:
+            yield Put(adapter.closing, owner)
         for holder, handle, _ in (yield ListHandles(owner)):
             yield from call_out(CloseHandle(holder, handle))
-        yield Put(adapter.closing, None)
-    yield adapter.registration_lock.release
+        if not closes_unlocked:
+            yield Put(adapter.closing, None)
+    if not closes_unlocked:
+        yield adapter.registration_lock.release
 
 
 def process_exit(driver: Driver, process_id: int) -> Routine[None]:
     """A process ends, before its handles are closed (spec driver §6.3).
 
     The earliest registered device that it owns is unregistered by force. Looking it up and unregistering it are two
-    steps (B10).
+    steps (B10), and nothing keeps the adapter in between (B16). What the proposed revision does about that, and about
+    the process's other devices, are switches of their own.
     """
+    revision, guard = driver.revision, driver.context_guard
+    if revision.exit_holds_guard:
+        yield guard.acquire_shared
     yield driver.device_list_lock.acquire_shared
-    found = None
+    found: list[Adapter] = []
     for adapter in (yield driver.registered.get):
         if (yield adapter.owner_process_id.get) == process_id:
-            found = adapter
-            break
+            found.append(adapter)
+            if not revision.exit_ends_all:
+                break
     yield driver.device_list_lock.release_shared
-    if found is not None:
-        yield from unregister(found, None)
+    for adapter in found:
+        yield from unregister(adapter, None, process_id if revision.exit_checks_process else None)
+    if revision.exit_holds_guard:
+        yield guard.release_shared

@@ -43,17 +43,22 @@ def initialize(adapter: Adapter) -> Routine[tuple[int, Attributes | None]]:
     """NDIS initializes the miniport: it is paused, and its link is down (spec driver §7, §9). (status, attributes).
 
     The context is published before its registration lock is ready; when memory fails after that, the context is freed,
-    but not withdrawn (B13). What is short of memory answers NDIS_STATUS_RESOURCES; the specification names no status.
+    but not withdrawn (B13; the proposed revision publishes it last). What is short of memory answers
+    NDIS_STATUS_RESOURCES; the specification names no status.
     Before 0.13 the link is also indicated to be down.
     """
+    publishes_last = adapter.revision.publishes_context_last
     if not (yield adapter.context.allocate):
         return NdisStatus.NDIS_STATUS_RESOURCES, None
-    yield Put(adapter.is_attached, True)
+    if not publishes_last:
+        yield Put(adapter.is_attached, True)
     yield adapter.disconnected.set
     if not (yield Initialize(adapter.nbl_pool, NBL_POOL)):
         yield adapter.context.free
         return NdisStatus.NDIS_STATUS_RESOURCES, None
     yield Initialize(adapter.registration_lock)
+    if publishes_last:
+        yield Put(adapter.is_attached, True)
     if adapter.revision.indicates_link_down_at_start:
         yield from call_out(IndicateLink(adapter, False))
     return NdisStatus.NDIS_STATUS_SUCCESS, attributes_of(adapter.revision)
@@ -75,14 +80,22 @@ def halt(adapter: Adapter) -> Routine[None]:
     """NDIS halts the miniport: the adapter is removed or disabled (spec driver §6.4; order of locks: §2).
 
     The registration is ended without the context guard, so another one may follow it before the context is detached
-    (B9). Later requests find no context; those already inside are waited for.
+    (B9). Later requests find no context; those already inside are waited for. The proposed revision detaches first.
     """
+    guard, detaches_first = adapter.driver.context_guard, adapter.revision.halt_detaches_first
+    if detaches_first:
+        # Who comes for the guard meanwhile finds no context, or no registration of this adapter.
+        yield guard.acquire
+        yield Put(adapter.is_attached, False)
     yield from unregister(adapter, None)
+    if detaches_first:
+        yield guard.release
     yield from barrier(adapter)
     yield Delete(adapter.nbl_pool)
-    yield Put(adapter.is_attached, False)
-    yield adapter.driver.context_guard.acquire
-    yield adapter.driver.context_guard.release
+    if not detaches_first:
+        yield Put(adapter.is_attached, False)
+        yield guard.acquire
+        yield guard.release
     yield Delete(adapter.registration_lock)
     yield adapter.context.free
 

@@ -204,30 +204,35 @@ def _leave_device_list(adapter: Adapter) -> Routine[None]:
     yield driver.device_list_lock.release
 
 
-def unregister(adapter: Adapter, file_object: object | None) -> Routine[bool]:
+def unregister(adapter: Adapter, file_object: object | None, process_id: int | None = None) -> Routine[bool]:
     """End the registration of `file_object`, or any registration when it is None (spec driver §6.1).
 
-    Returns whether there was one to end. Waits for NBLs that the network stack keeps. Inside a removal that closes
-    handles the registration lock is held already (spec driver §9, 0.14; see `dispatch.remove`).
+    With `process_id` only that of this process: it is looked at under the registration lock. Returns whether there was
+    one to end. Waits for NBLs that the network stack keeps. Inside a removal that closes handles the registration lock
+    is held already (spec driver §9, 0.14; see `dispatch.remove`).
     """
     is_inside = False
     if adapter.revision.closes_handles_on_removal and file_object is not None:
         is_inside = (yield adapter.closing.get) is file_object
     if not is_inside:
         yield adapter.registration_lock.acquire
-    has_ended = yield from _unregister(adapter, file_object)
+    has_ended = yield from _unregister(adapter, file_object, process_id)
     if not is_inside:
         yield adapter.registration_lock.release
     return has_ended
 
 
-def _unregister(adapter: Adapter, file_object: object | None) -> Routine[bool]:
+def _unregister(adapter: Adapter, file_object: object | None, process_id: int | None) -> Routine[bool]:
     """The steps of §6.1 under the registration lock."""
+    leaves_last = adapter.revision.leaves_list_last
     owner = yield adapter.owner.get
     if owner is None or file_object not in (None, owner):
         return False
+    if process_id is not None and (yield adapter.owner_process_id.get) != process_id:
+        return False
     yield Put(adapter.owner, None)
-    yield from _leave_device_list(adapter)
+    if not leaves_last:
+        yield from _leave_device_list(adapter)
     yield from call_out(IndicateLink(adapter, False))
     yield adapter.disconnected.set
     yield from barrier(adapter)
@@ -241,4 +246,7 @@ def _unregister(adapter: Adapter, file_object: object | None) -> Routine[bool]:
         yield UnlockPages(ring.pages)
         yield adapter.memory_descriptors.free
         yield Dereference(ring.tail_moved)
+    if leaves_last:
+        # A process that ends finds the device until then, and waits for the registration lock (B17).
+        yield from _leave_device_list(adapter)
     return True

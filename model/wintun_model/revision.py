@@ -82,6 +82,24 @@ class Revision:
     reports_full_duplex: bool = False
     """The attributes tell that the media is full duplex."""
 
+    # What no revision does yet: the proposed changes of registrations and adapters' lives (see `PROPOSED_CHANGES`).
+    halt_detaches_first: bool = False
+    """Halt detaches the context, and keeps the context guard until it has ended the registration."""
+    publishes_context_last: bool = False
+    """Initialize publishes the context when all of it is ready, and not at all when it fails."""
+    removal_looks_for_context: bool = False
+    """Query-remove and surprise removal do nothing where there is no adapter context."""
+    removal_closes_unlocked: bool = False
+    """A removal closes handles after it has released the registration lock."""
+    exit_checks_process: bool = False
+    """Process exit looks at the owner process again under the registration lock."""
+    exit_ends_all: bool = False
+    """Process exit ends the registrations of all devices of the process, not of the earliest one only."""
+    exit_holds_guard: bool = False
+    """Process exit holds the context guard from its look at the list of devices to its end."""
+    leaves_list_last: bool = False
+    """Unregister leaves the list of devices when the rings' pages are unlocked, not as one of the first things."""
+
     def switches(self) -> dict[str, bool]:
         """The switches by name, in the order of this record."""
         return {field.name: getattr(self, field.name) for field in fields(self) if field.type == "bool"}
@@ -246,11 +264,39 @@ PROPOSED_CHANGES: dict[str, str] = {
     ),
     "empties_after_return": (
         '"Receive list empty" is the last thing that a return call does, under a lock that the reader waits for at its '
-        "end: no call is left when memory is freed (B8 closed), or when rings are registered again (B16 closed)."
+        "end: no call is left when memory is freed (B8 closed), or when rings are registered again (B19 closed)."
     ),
     "refuses_unaligned": "Start values that are no multiple of 4 are refused (B11 closed).",
     "has_barrier_everywhere": (
         "The reader's barrier before it sleeps is one on every processor, so clients need none (B3 closed)."
+    ),
+    "halt_detaches_first": (
+        "Halt takes the context guard exclusively, detaches the context and ends the registration before it releases "
+        "the guard: no registration comes after (B9 closed)."
+    ),
+    "publishes_context_last": (
+        "Initialize publishes the context as the last thing, so nobody finds one that is not ready or was freed "
+        "(B13 closed)."
+    ),
+    "removal_looks_for_context": (
+        "A removal first looks whether there is a context: after a start that failed there is none (B13 closed for "
+        "removals)."
+    ),
+    "removal_closes_unlocked": (
+        "A removal closes handles when it has released the registration lock, as each close takes the context guard, "
+        "which comes before that lock (B18 closed)."
+    ),
+    "exit_checks_process": ("Process exit compares the owner process again under the registration lock (B10 closed)."),
+    "exit_ends_all": (
+        "Process exit ends the registrations of all devices that the process owns (B10 closed, its second half)."
+    ),
+    "exit_holds_guard": (
+        "Process exit holds the context guard from the look-up to the end, so no adapter is freed in between "
+        "(B16 closed)."
+    ),
+    "leaves_list_last": (
+        "Unregister leaves the list of devices when the pages are unlocked: process exit finds what it has to wait for "
+        "(B17 closed)."
     ),
 }
 """The switches of `PROPOSED` that no revision has, each with what the change is and what it closes, in a sentence."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.documents import life_cycles
+from tests.documents import life_cycles, races
 
 ROOT = Path(__file__).resolve().parents[2]
 NDIS = ROOT / "docs" / "ndis.md"
@@ -20,6 +20,10 @@ def blocks(language):
 
 def test_the_life_cycles_are_drawn_from_their_tables():
     assert life_cycles.PAGE.read_text(encoding="utf-8") == life_cycles.page(), "run make life-cycles"
+
+
+def test_the_page_on_races_says_what_the_search_finds():
+    assert races.PAGE.read_text(encoding="utf-8") == races.page(), "run make races"
 
 
 @pytest.mark.parametrize("code", blocks("python"))

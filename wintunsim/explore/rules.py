@@ -32,6 +32,10 @@ class Rules:
     """An NBL comes with its reserved words zeroed."""
     opens_wait_for_start: bool = True
     """Opens are refused until the device has started; orderly removal is refused while handles are open."""
+    failed_restart_is_removed: bool = True
+    """A restart that fails after a stop is followed by a surprise removal."""
+    removals_are_serialised: bool = False
+    """One device's removal or halt never runs beside another device's."""
     exit_precedes_close: bool = True
     """The process-exit notice comes before the process's handles are closed."""
     close_is_alone: bool = True

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from wintun_model import operations as op
 from wintun_model.errors import ModelError
+from wintunsim.explore.observations import AreLocked
 from wintunsim.explore.program import Node
 from wintunsim.explore.steps_objects import ObjectSteps
 
@@ -69,6 +70,7 @@ class Steps(ObjectSteps):
             op.CloseHandle: self._close_handle,
             op.CountSent: self._count,
             op.CountReceived: self._count,
+            AreLocked: self._are_locked,
         }
 
     def compile(self, node: Node) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from wintun_model import operations as op
 from wintunsim.explore.layout import NOT_READY
+from wintunsim.explore.observations import AreLocked
 from wintunsim.explore.program import Node
 from wintunsim.explore.steps_memory import MemorySteps
 from wintunsim.explore.violation import Property, Violation, after_free
@@ -141,6 +142,12 @@ class ObjectSteps(MemorySteps):
                 raise after_free("the driver reads the memory descriptor of ring pages that it has already unlocked")
 
         node.step = read
+
+    def _are_locked(self, node: Node, operation: AreLocked) -> None:
+        slot = node.thread.canonical(operation.pages).slot
+        node.reads = self.machine.layout.masks[slot]
+        node.text = "look for locked pages"
+        node.step = lambda state, node: state[slot]
 
     def _read_object(self, node: Node, operation: op.ReadObject) -> None:
         target: Any = operation.target

@@ -16,6 +16,7 @@ class Property(StrEnum):
     NO_LOST_WAKEUP = "no thread waits for ever while its work is there"
     COMPLETED_ONCE = "every NBL is completed once"
     NOTHING_AFTER_FREE = "nothing is used after it is freed, or before it is ready"
+    PAGES_UNLOCKED = "a process that has ended has no pages locked"
     BOUNDED = "every run ends within its bound"
     EXPECTATION = "the scenario's own expectation"
 

@@ -22,7 +22,6 @@ from wintun_model.abi import (
 )
 from wintun_model.adapter import Adapter, Driver, ReceiveNbl, SendChain
 from wintun_model.client import ClientRing
-from wintun_model.dispatch import close
 from wintun_model.errors import ModelError
 from wintun_model.receive import return_nbls
 from wintun_model.registration import Registration, register
@@ -30,12 +29,18 @@ from wintun_model.revision import Revision
 from wintun_model.ring import ring_bytes_of
 from wintun_model.session import SessionRing
 from wintun_model.status import NtStatus
+from wintunsim.explore.files import FileObject, Handle, close_handle
 from wintunsim.explore.layout import Region
 from wintunsim.explore.machine import FLUSH, Machine
 from wintunsim.explore.program import Program
 from wintunsim.explore.rules import Rules
 from wintunsim.explore.violation import Property, Violation
 from wintunsim.explore.writes import State
+
+__all__ = [
+    "ACCESS", "HEADER_BYTES", "RIGHTS", "SMALL", "FileObject", "Handle", "Rings", "SmallProcess", "World", "WorldNdis",
+    "close_handle", "ipv4",
+]  # fmt: skip
 
 SMALL = Limits(min_capacity_bytes=16, max_capacity_bytes=256, max_packet_bytes=44)
 """Rings that wrap early; a packet may have 44 bytes, so that IPv6's smallest fits."""
@@ -46,29 +51,6 @@ _SETUP_STEPS_MAX = 10_000
 def ipv4(number: int, size: int = 20) -> bytes:
     """A packet that the driver takes for IPv4; `number` (0 to 255) tells it from others."""
     return (bytes([0x45, number]) * size)[:size]
-
-
-class FileObject:
-    """An open of an adapter's device. It is released when its last handle is closed."""
-
-    def __init__(self, name: str, adapter: Adapter) -> None:
-        self.name = name
-        self.adapter = adapter
-        self.handles: list[Handle] = []
-        self.released: op.Variable[bool] = op.Variable(f"{name} released", False)
-
-    def __repr__(self) -> str:
-        return self.name
-
-
-class Handle:
-    """A handle of a process to a file object."""
-
-    def __init__(self, caller: SmallProcess, value: int, file_object: FileObject) -> None:
-        self.caller = caller
-        self.value = value
-        self.file_object = file_object
-        self.open: op.Variable[bool] = op.Variable(f"handle {value:#x} open", True)
 
 
 class SmallProcess:
@@ -244,6 +226,7 @@ class World:
         handle = Handle(process, self._next_handle, file_object)
         self._next_handle += 4
         file_object.handles.append(handle)
+        file_object.references.value += 1
         return handle
 
     def registration(self, process: SmallProcess, file_object: FileObject, rings: Rings) -> Registration:
@@ -353,7 +336,7 @@ class World:
         for file_object in self.file_objects:
             for handle in file_object.handles:
                 if handle.value == value and handle.caller is caller:
-                    return close_handle(handle)
+                    return close_handle(handle, is_inside=True)
         return None
 
 
@@ -362,19 +345,6 @@ def _must_succeed(routine: op.Routine[int]) -> op.Routine[int]:
     if status:
         raise ModelError(f"the rings of a world could not be registered: status {status:#x}")
     return status
-
-
-def close_handle(handle: Handle) -> op.Routine[None]:
-    """`CloseHandle`: the last handle to a file object releases it, which closes it in the driver (spec driver §6.2)."""
-    if not (yield handle.open.get):
-        return
-    yield op.Put(handle.open, False)
-    file_object = handle.file_object
-    for other in file_object.handles:
-        if (yield other.open.get):
-            return
-    yield from close(file_object.adapter, file_object)
-    yield op.Put(file_object.released, True)
 
 
 RIGHTS = FILE_READ_DATA | FILE_WRITE_DATA

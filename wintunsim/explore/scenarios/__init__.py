@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from importlib import import_module
 
-THEMES = ("sending", "returning", "inside", "careless", "wakeups", "sessions")
+THEMES = (
+    "sending", "returning", "inside", "careless", "wakeups", "sessions", "closing", "registering", "halting", "ending",
+)  # fmt: skip
 """The modules with scenarios, in the order in which they are listed."""
 
 

@@ -172,7 +172,7 @@ register(
     ),
     Scenario(
         name="return-register-again",
-        claim="B16",
+        claim="B19",
         title="a return call goes on while the client closes its handle and registers other rings",
         build=_return_against_registration,
         is_broken=lambda setting: not setting.revision.empties_after_return,
