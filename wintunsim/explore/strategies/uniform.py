@@ -133,6 +133,8 @@ def _run(machine: Machine, state: State, path: list[int], seed: int, number: int
                 machine.complete(state)
                 candidates = _candidates(machine, state)
                 count = len(candidates)
+                if not count:
+                    return
         if len(path) > machine.steps_max:
             raise Violation(Property.BOUNDED, f"an execution goes on for more than {machine.steps_max} steps")
         part += 1
