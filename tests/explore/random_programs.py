@@ -46,76 +46,76 @@ def started(nouns, kind):
     yield op.Put(nouns.variables[0], (yield nouns.words[1].load))
 
 
-class Locals:
-    """What a thread has for itself."""
-
-    def __init__(self):
-        self.seen = ()
-        self.handle = None
-        self.entries = []
-
-    @property
-    def last(self):
-        return self.seen[-1] if self.seen else 0
+SEES = ("load", "spin", "get", "copy out", "load size", "load byte", "is set", "wait", "yield")
 
 
-def run(nouns, instructions):
-    """A thread's routine: what it saw."""
-    own = Locals()
-    yield from perform(nouns, instructions, own)
-    return own.seen
-
-
-def perform(nouns, instructions, own):
-    """Carry out instructions, one after the other."""
+def source_of(instructions, depth=1):
+    """The lines of a routine: each instruction has a place in the code of its own, as in routines that people write."""
+    indent = "    " * depth
     for name, *arguments in instructions:
-        if name in ("lock", "shared", "try"):
-            yield from locked(nouns, name, *arguments, own)
-        elif name == "if":
-            if own.last:
-                yield from perform(nouns, arguments[0], own)
-        elif name == "start":
-            own.handle = yield op.StartThread(started(nouns, arguments[0]), "started", 8)
-        elif name == "join":
-            if own.handle is not None:
-                yield op.Wait((own.handle.ended,))
-        elif name == "append":
-            entry = op.Entry()
-            own.entries.append(entry)
-            own.seen += ((yield op.Append(nouns.active, entry, arguments[0], True)),)
-        elif name == "mark":
-            if own.entries:
-                yield op.MarkCompleted(own.entries[-1])
-        elif name == "take":
-            taken = yield nouns.active.take_completed
-            own.seen += (None if taken is None else (taken[0].end_offset(), taken[1]),)
-        else:
-            operation = simple(nouns, name, arguments)
-            result = yield operation
-            if isinstance(operation, SEES):
-                own.seen += (result,)
+        first = arguments[0] if arguments else None
+        match name:
+            case "lock":
+                yield f"{indent}yield nouns.locks[{first}].acquire"
+                yield from source_of(arguments[1], depth)
+                yield f"{indent}yield nouns.locks[{first}].release"
+            case "shared":
+                yield f"{indent}yield nouns.locks[{first}].acquire_shared"
+                yield from source_of(arguments[1], depth)
+                yield f"{indent}yield nouns.locks[{first}].release_shared"
+            case "try":
+                yield f"{indent}seen += ((yield nouns.locks[{first}].try_acquire),)"
+                yield f"{indent}if seen[-1]:"
+                yield from source_of(arguments[1], depth + 1)
+                yield f"{indent}    yield nouns.locks[{first}].release"
+            case "if":
+                yield f"{indent}if seen and seen[-1]:"
+                yield from source_of(first, depth + 1)
+                yield f"{indent}    pass"
+            case "twice":
+                yield f"{indent}for _ in range(2):"
+                yield from source_of(first, depth + 1)
+                yield f"{indent}    pass"
+            case "start":
+                yield f"{indent}handle = yield op.StartThread(started(nouns, {first}), 'started', 8)"
+            case "join":
+                yield f"{indent}if handle is not None:"
+                yield f"{indent}    yield op.Wait((handle.ended,))"
+            case "append":
+                yield f"{indent}entry = op.Entry()"
+                yield f"{indent}seen += ((yield op.Append(nouns.active, entry, {first}, True)),)"
+            case "mark":
+                yield f"{indent}if entry is not None:"
+                yield f"{indent}    yield op.MarkCompleted(entry)"
+            case "take":
+                yield f"{indent}taken = yield nouns.active.take_completed"
+                yield f"{indent}seen += (None if taken is None else (taken[0].end_offset(), taken[1]),)"
+            case "allocate":
+                yield f"{indent}seen += ((yield nouns.pool.allocate),)"
+                yield f"{indent}mine += seen[-1]"
+            case "free":
+                # As in all routines, what is freed was allocated before: frees are not held against allocations.
+                yield f"{indent}if mine:"
+                yield f"{indent}    yield nouns.pool.free"
+                yield f"{indent}    mine -= 1"
+            case _ if name in SEES:
+                yield f"{indent}seen += ((yield simple(nouns, {name!r}, {arguments!r})),)"
+            case _:
+                yield f"{indent}yield simple(nouns, {name!r}, {arguments!r})"
 
 
-def locked(nouns, how, number, body, own):
-    """Do something under a lock."""
-    lock = nouns.locks[number]
-    if how == "shared":
-        yield lock.acquire_shared
-        yield from perform(nouns, body, own)
-        yield lock.release_shared
-        return
-    if how == "lock":
-        yield lock.acquire
-    else:
-        got = yield lock.try_acquire
-        own.seen += (got,)
-        if not got:
-            return
-    yield from perform(nouns, body, own)
-    yield lock.release
-
-
-SEES = (op.Load, op.Spin, op.Get, op.CopyOut, op.LoadSize, op.LoadByte, op.IsSet, op.Wait, op.Allocate, op.Yield)
+def routine_of(instructions):
+    """A thread's routine, as a function of what is shared; it returns what it saw."""
+    lines = [
+        "def routine(nouns):",
+        "    seen, handle, entry, mine = (), None, None, 0",
+        *source_of(instructions),
+        "    return seen",
+    ]
+    lines.append("    yield")
+    names = {"op": op, "started": started, "simple": simple}
+    exec("\n".join(lines), names)
+    return names["routine"]
 
 
 def simple(nouns, name, arguments):
@@ -152,10 +152,6 @@ def simple(nouns, name, arguments):
             return op.LoadSize(nouns.ring, first)
         case "load byte":
             return op.LoadByte(nouns.ring, first)
-        case "allocate":
-            return nouns.pool.allocate
-        case "free":
-            return nouns.pool.free
         case "delete pool":
             return op.Delete(nouns.pool)
         case "delete lock":
@@ -195,11 +191,12 @@ def instructions(weird=True):
         st.just(("yield",)),
         st.just(("sleep",)),
         st.just(("allocate",)),
+        st.just(("free",)),
         st.tuples(st.just("start"), places.map(lambda n: n % 2)),
         st.just(("join",)),
     ]
     if weird:
-        others += [st.just(("free",)), st.just(("delete pool",)), st.tuples(st.just("delete lock"), st.integers(0, 1))]
+        others += [st.just(("delete pool",)), st.tuples(st.just("delete lock"), st.integers(0, 1))]
     simple_ones = st.one_of(memory, memory, events, data, st.one_of(*others))
     listed = st.one_of(
         st.tuples(st.just("append"), st.sampled_from([4, 8])), st.just(("take",)), st.just(("mark",)), memory
@@ -211,6 +208,7 @@ def instructions(weird=True):
         st.tuples(st.just("lock"), st.just(0), st.lists(listed, min_size=1, max_size=3).map(tuple)),
         st.tuples(st.just("lock"), st.just(0), st.tuples(st.tuples(st.just("try"), st.just(1), bodies))),
         st.tuples(st.just("if"), bodies),
+        st.tuples(st.just("twice"), st.lists(simple_ones, max_size=2).map(tuple)),
     )
     return st.one_of(simple_ones, nested, st.just(("mark",)))
 
@@ -254,7 +252,8 @@ class Drawn:
             nouns = world.nouns = Nouns(world)
             world.machine.idle_of_started = lambda name: lambda state: True
             for number, thread in enumerate(self.threads):
-                world.thread(f"thread {number}", lambda thread=thread: run(nouns, thread), idle=lambda state: True)
+                routine = routine_of(thread)
+                world.thread(f"thread {number}", lambda routine=routine: routine(nouns), idle=lambda state: True)
             return world
 
         return Scenario(name="drawn", title="a random program", build=build, is_broken=lambda setting: False)

@@ -42,3 +42,11 @@ def steps(cells, thread):
         else:
             read += ((yield cells[step[1]].load),)
     return read
+
+
+def machine_of(memory, *factories, passes_silent=True):
+    """A machine of these routines, and its first state; whoever waits may do so for ever."""
+    world = Setting(memory=memory, passes_silent=passes_silent).world(checks=False)
+    for number, factory in enumerate(factories):
+        world.thread(f"thread {number}", factory, idle=lambda state: True)
+    return world.machine, world.start()
