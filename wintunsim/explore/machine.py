@@ -314,7 +314,7 @@ class Machine:
                 mask = data_slots[slot].cell_mask(0, data_slots[slot].size_bytes - 12)
             if mask & written or slot in self.steps.entry_slots:
                 places.append(slot)
-        return itemgetter(*places)
+        return itemgetter(*places) if places else tuple
 
     def complete(self, state: State) -> None:
         """Give a state the slots that have come since it was made."""
