@@ -206,6 +206,11 @@ class Machine:
         """Whether anybody takes a lock shared."""
         return id(lock) in self._shared_locks
 
+    @property
+    def shared_locks(self) -> int:
+        """How many locks were seen to be taken shared: who waits for such a lock exclusively announces itself."""
+        return len(self._shared_locks)
+
     def note_shared(self, lock: op.Lock) -> None:
         """Somebody takes the lock shared: who takes it exclusively must announce itself."""
         if id(lock) in self._shared_locks:
@@ -216,6 +221,16 @@ class Machine:
             self.steps.compile(node)
             node.thread.note_footprint(node)
             self.footprints.note(node)
+
+    def announces(self, state: State, program: Program) -> bool:
+        """Whether a thread can announce itself as a lock's waiting writer, if the lock is taken shared somewhere else.
+
+        A schedule that says so knows more executions than its own; from now on this machine knows that too.
+        """
+        operation = state[program.slot].operation
+        if isinstance(operation, op.Acquire) and not self.is_shared_lock(operation.lock):
+            self.note_shared(operation.lock)
+        return self.is_enabled(state, program)
 
     def wait_together(self, slots: Sequence[int]) -> None:
         """Setting one of some events ends a wait for all of them: so they depend on each other."""
@@ -299,7 +314,7 @@ class Machine:
                 mask = data_slots[slot].cell_mask(0, data_slots[slot].size_bytes - 12)
             if mask & written or slot in self.steps.entry_slots:
                 places.append(slot)
-        return itemgetter(*places)
+        return itemgetter(*places) if places else tuple
 
     def complete(self, state: State) -> None:
         """Give a state the slots that have come since it was made."""

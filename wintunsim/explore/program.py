@@ -272,13 +272,13 @@ class Program:
             self._compile(last, None)
             last.text = "ends"
             last.result = result
-            end = self._end_node(last, result)
+            end = self._end_node(last, None, result)
             last.children[None] = end
             return last
-        return self._end_node(parent, result)
+        return self._end_node(parent, key, result)
 
-    def _end_node(self, parent: Node | None, result: Any) -> Node:
-        node = Node(self, parent, None, None)
+    def _end_node(self, parent: Node | None, key: Any, result: Any) -> Node:
+        node = Node(self, parent, key, None)
         node.has_ended = True
         node.result = self.canonical(result)
         node.text = "ended"

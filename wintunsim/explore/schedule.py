@@ -91,7 +91,7 @@ def decode(machine: Machine, start: State, steps: str | Iterable[str]) -> Iterat
             raise UsageError(f"step {place + 1} of the schedule is {word}: there is no such thread yet")
         outcome = FLUSH if word[0].islower() else int(word.endswith("!"))
         transition = program.index << 2 | outcome
-        if transition not in machine.enabled(state):
+        if transition not in machine.enabled(state) and not machine.announces(state, program):
             raise UsageError(
                 f"step {place + 1} of the schedule is {word}, which {program.name} cannot do there: is the schedule of "
                 "another scenario, revision or memory model?"

@@ -116,6 +116,8 @@ class LockSteps:
         twin = self._twin(node)
         twin.guard = _is_free(slot)
         twin.drains = True
+        # It may have been compiled before, as that of a lock that nobody takes shared.
+        node.guard = None
         thread_slot = node.thread.slot
         node.writes |= self.machine.layout.masks[writers]
 

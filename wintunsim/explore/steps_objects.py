@@ -164,12 +164,9 @@ class ObjectSteps(MemorySteps):
     # -- calls out of the driver, threads ---------------------------------------------------------------------------
 
     def _count(self, node: Node, operation: Any) -> None:
-        context = self.machine.context_of(operation.statistics)
-        assert context is not None, "statistics that nobody can see are silent"
-        node.reads = self.machine.layout.masks[context]
-        check = self.context_check(context)
+        guard = self.context_guard(node, operation.statistics)
         node.text = "count"
-        node.step = lambda state, node: check(state)
+        node.step = lambda state, node: None if guard is None else guard(state)
 
     def _complete_send(self, node: Node, operation: op.CompleteSend) -> None:
         """NDIS gets its chain back: once."""

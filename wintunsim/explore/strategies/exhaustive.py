@@ -21,12 +21,15 @@ def exhaustive(
     start: State,
     budget: Budget | None = None,
     *,
+    seed: int = 0,
     reduced: bool = True,
     ending: Callable[[State], object] | None = None,
+    watch: Callable[[list[int]], None] | None = None,
 ) -> Outcome:
     """Look at every execution from `start` on, until one breaks a property.
 
-    `ending` makes of a last state what `Outcome.endings` collects.
+    `ending` makes of a last state what `Outcome.endings` collects; `watch` is told the transitions of each execution.
+    `seed` changes nothing.
     """
     budget = budget or Budget()
     budget.begin()
@@ -36,8 +39,8 @@ def exhaustive(
     while True:
         growth = machine.knowledge()
         machine.footprints.refresh()
-        search = _Pass(machine, budget, outcome, reduced, ending)
-        if not search.run(list(start), enough) or machine.knowledge() == growth or not reduced:
+        search = _Pass(machine, budget, outcome, reduced, ending, watch)
+        if not search.run(list(start), enough) or machine.knowledge() == growth:
             break
         enough *= 4
     outcome.seconds = budget.elapsed_s()
@@ -54,6 +57,7 @@ class _Pass:
         outcome: Outcome,
         reduced: bool,
         ending: Callable[[State], object] | None,
+        watch: Callable[[list[int]], None] | None,
     ) -> None:
         self.machine = machine
         self.budget = budget
@@ -61,6 +65,7 @@ class _Pass:
         self.choose: Callable[[Machine, State], list[int]] = persistent if reduced else Machine.enabled
         self.reduced = reduced
         self.ending = ending
+        self.watch = watch
         self.visited: set[object] = set()
         self.key_of: Callable[[State], object] = tuple
         self.stack: list[tuple[State, list[int], list[int], int]] = []
@@ -100,10 +105,16 @@ class _Pass:
         except Violation as violation:
             outcome.verdict = Verdict.BROKEN
             outcome.violation = violation
-            outcome.schedule = [step for row in stack for step in row[2]] + self.path
+            outcome.schedule = self._transitions()
+            if self.watch is not None:
+                self.watch(outcome.schedule)
             return False
         finally:
             outcome.states = len(self.visited)
+
+    def _transitions(self) -> list[int]:
+        """All steps of the execution that is looked at."""
+        return [step for row in self.stack for step in row[2]] + self.path
 
     def _go_on(self, state: State) -> list[int]:
         """Take steps as long as there is one way only; what there is to choose from then."""
@@ -141,6 +152,8 @@ class _Pass:
             outcome.executions += 1
             outcome.longest = max(outcome.longest, depth)
             machine.check_end(state)
+            if self.watch is not None:
+                self.watch(self._transitions())
             if self.ending is not None:
                 outcome.endings.add(self.ending(state))
             return

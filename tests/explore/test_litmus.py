@@ -1,0 +1,78 @@
+"""The classic litmus tests: exactly the allowed ends under sequential consistency and x86-TSO (Owens and others, 2009).
+
+Words are 0 at first. An end is told by what was read, or by the words' last values.
+"""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+from small_worlds import litmus
+
+from wintunsim.explore.strategies.exhaustive import exhaustive
+
+X, Y = 0, 1
+BOTH = {(a, b) for a in (0, 1) for b in (0, 1)}
+
+
+def ends(memory, threads, view, *, reduced):
+    machine, start, ending = litmus(memory, *threads)
+    outcome = exhaustive(machine, start, reduced=reduced, ending=ending)
+    assert outcome.violation is None
+    return {view(end) for end in outcome.endings}
+
+
+def reads(*threads):
+    """The values that these threads read, all together."""
+    return lambda end: tuple(value for thread in threads for value in end[thread])
+
+
+def reads_and_word(thread, word):
+    return lambda end: (*end[thread], end[-1][word])
+
+
+def last_words(end):
+    return end[-1][:2]
+
+
+SB = [[("W", X, 1), ("R", Y)], [("W", Y, 1), ("R", X)]]
+SB_ONE_FENCE = [[("W", X, 1), "F", ("R", Y)], [("W", Y, 1), ("R", X)]]
+SB_TWO_FENCES = [[("W", X, 1), "F", ("R", Y)], [("W", Y, 1), "F", ("R", X)]]
+MP = [[("W", X, 1), ("W", Y, 1)], [("R", Y), ("R", X)]]
+LB = [[("R", X), ("W", Y, 1)], [("R", Y), ("W", X, 1)]]
+IRIW = [[("W", X, 1)], [("W", Y, 1)], [("R", X), ("R", Y)], [("R", Y), ("R", X)]]
+TWO_PLUS_TWO_W = [[("W", X, 1), ("W", Y, 2)], [("W", Y, 1), ("W", X, 2)]]
+R = [[("W", X, 1), ("W", Y, 1)], [("W", Y, 2), ("R", X)]]
+S = [[("W", X, 2), ("W", Y, 1)], [("R", Y), ("W", X, 1)]]
+# A processor sees its own stores early: n6 of the literature, and store forwarding.
+N6 = [[("W", X, 1), ("R", X), ("R", Y)], [("W", Y, 2), ("W", X, 2)]]
+FORWARDING = [[("W", X, 1), ("R", X), ("R", Y)], [("W", Y, 1), ("R", Y), ("R", X)]]
+
+READERS_OF_IRIW = {
+    (a, b, c, d) for a in (0, 1) for b in (0, 1) for c in (0, 1) for d in (0, 1) if (a, b, c, d) != (1, 0, 1, 0)
+}
+# (name, threads, what is looked at, allowed under SC, allowed under TSO besides)
+TESTS = [
+    ("SB", SB, reads(0, 1), BOTH - {(0, 0)}, {(0, 0)}),
+    ("SB with one fence", SB_ONE_FENCE, reads(0, 1), BOTH - {(0, 0)}, {(0, 0)}),
+    ("SB with two fences", SB_TWO_FENCES, reads(0, 1), BOTH - {(0, 0)}, set()),
+    ("MP", MP, reads(1), BOTH - {(1, 0)}, set()),
+    ("LB", LB, reads(0, 1), BOTH - {(1, 1)}, set()),
+    ("IRIW", IRIW, reads(2, 3), READERS_OF_IRIW, set()),
+    ("2+2W", TWO_PLUS_TWO_W, last_words, {(1, 2), (2, 1), (2, 2)}, set()),
+    ("R", R, reads_and_word(1, Y), {(1, 1), (1, 2), (0, 1)}, {(0, 2)}),
+    ("S", S, reads_and_word(1, X), {(0, 1), (0, 2), (1, 1)}, set()),
+    ("n6", N6, lambda end: (*end[0], end[-1][X]), {(1, 0, 2), (1, 2, 1), (1, 2, 2), (2, 2, 2)}, {(1, 0, 1)}),
+    ("forwarding", FORWARDING, reads(0, 1), {(1, 0, 1, 1), (1, 1, 1, 0), (1, 1, 1, 1)}, {(1, 0, 1, 0)}),
+]
+
+
+@pytest.mark.parametrize("reduced", [False, True], ids=["all", "reduced"])
+@pytest.mark.parametrize(
+    ("threads", "view", "under_sc", "also_under_tso"), [t[1:] for t in TESTS], ids=[t[0] for t in TESTS]
+)
+def test_exactly_the_allowed_ends_are_found(threads, view, under_sc, also_under_tso, reduced):
+    assert ends("sc", threads, view, reduced=reduced) == under_sc
+    assert ends("tso", threads, view, reduced=reduced) == under_sc | also_under_tso
