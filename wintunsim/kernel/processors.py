@@ -31,8 +31,8 @@ class LimitedMachine(Machine):
 
     __slots__ = ("_boost", "_queue", "_queue_order", "_state", "_stream", "host", "preemptions", "processors")
 
-    def __init__(self, seed: int, host: Host) -> None:
-        super().__init__(seed, host.costs)
+    def __init__(self, seed: int, host: Host, *, keeps_trace: bool = True) -> None:
+        super().__init__(seed, host.costs, keeps_trace=keeps_trace)
         assert host.processors is not None
         self.host = host
         self.processors = [Processor(number) for number in range(host.processors)]

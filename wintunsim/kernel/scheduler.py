@@ -9,7 +9,7 @@ runs, which lets an engine that runs ahead with each thread on its own come to t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from heapq import heappop, heappush, heappushpop
 from typing import Any
 
@@ -47,7 +47,7 @@ class Scheduler:
         "foreign", "horizon", "latest", "limit", "now", "threads", "trace",
     )  # fmt: skip
 
-    def __init__(self, costs: Costs) -> None:
+    def __init__(self, costs: Costs, *, keeps_trace: bool = True) -> None:
         self.costs = costs
         self.now = 0
         """The running thread's virtual time in ns."""
@@ -60,7 +60,7 @@ class Scheduler:
         self.limit = FOREVER
         """Nobody's turn comes at this time or later: the end of this run. Whose turn it is may go on up to it."""
         self.environment = Environment(self)
-        self.trace = Trace()
+        self.trace = Trace(is_kept=keeps_trace)
         self._record = self.trace.record
         self.current: Thread | None = None
         self.threads: list[Thread] = []
@@ -182,8 +182,8 @@ class Scheduler:
         self._order = order = self._order + 1
         heappush(self._ready, (time_ns, thread.rank + order, thread, thread.generation))
         if time_ns <= self.horizon:
-            running = self.current
-            self.horizon = min(self.horizon, time_ns - (running is None or thread.rank < running.rank))
+            is_first = self.current is None or thread.rank < self.current.rank
+            self.horizon = min(self.horizon, time_ns - is_first)
         if self.current is None and time_ns < self._pump_due:
             self._schedule_pump(time_ns)
 
@@ -358,20 +358,6 @@ class Scheduler:
 
     # -- simpy's side -----------------------------------------------------------------------------------------------
 
-    def start_process(self, generator: Generator[simpy.Event, Any, Any]) -> simpy.Process:
-        """Start a simpy process for something that is not a thread: a traffic source, a timer, the network."""
-        return self.environment.process(generator)
-
-    def call_at(self, time_ns: int, function: Callable[[], object]) -> None:
-        """Call `function` at `time_ns`, outside of any thread."""
-        event = self.environment.timeout(max(0, time_ns - self.time()))
-        assert event.callbacks is not None
-
-        def call(_event: object) -> None:
-            function()
-
-        event.callbacks.append(call)
-
     def run(self, until_ns: int = FOREVER) -> bool:
         """Run until nothing can happen any more, `stop` is called, or all is done that happens up to `until_ns`.
 
@@ -384,11 +370,16 @@ class Scheduler:
             thread.greenlet.parent = self._hub
         while environment.next_time() < self.limit:
             step()
-        # A thread that is due later has its own time already, and what it ran in left simpy's clock behind.
+        if self.limit == until_ns + 1 and self._is_due_later():
+            self.latest = max(self.latest, until_ns)
         self.latest = max(self.latest, min(max(self.now, int(environment.now)), until_ns))
         environment.advance(self.latest)
         self.trace.flush()
         return environment.has_events()
+
+    def _is_due_later(self) -> bool:
+        """Whether a thread or a foreign event waits for a time after this run."""
+        return self.environment.has_events() or any(entry[3] == entry[2].generation for entry in self._ready)
 
     def close(self) -> None:
         """End the system's own threads, after the last run: one that blocks for ever keeps all its machine's memory.
