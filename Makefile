@@ -21,7 +21,8 @@ help:
 	@echo 'make lint       ruff and mypy'
 	@echo 'make format     let ruff format the sources'
 	@echo 'make demo       run the examples against the simulated driver'
-	@echo 'make bench      run the benchmarks'
+	@echo 'make bench      engines, workloads and clients against simpy and C (ARGS=--quick, ARGS=--keep)'
+	@echo 'make bench-sweep  what a second worker brings to a sweep'
 	@echo 'make clean      remove what these targets made'
 	@echo
 	@echo 'Options: PYTHON=python3.12 (for the virtual environment), WORKERS=4 and ARGS="-k ring" (for pytest).'
@@ -109,10 +110,14 @@ demo: .venv/stamp
 	PATH="$$PWD/$(BIN):$$PATH" sh examples/demo.sh
 
 bench: .venv/stamp
-	@for script in benchmarks/*.py; do echo "$$script"; $(BIN)/python "$$script" || exit 1; done
+	$(BIN)/python benchmarks/bench.py $(ARGS)
+
+bench-sweep: .venv/dev-stamp
+	$(BIN)/python benchmarks/sweep_workers.py $(ARGS)
 
 clean:
 	rm -rf .venv build dist demo-out .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help lint format test test-slow test-all coverage coverage-doc mutants life-cycles races fuzz demo bench clean
+.PHONY: help lint format test test-slow test-all coverage coverage-doc mutants life-cycles races fuzz demo bench bench-sweep \
+	clean

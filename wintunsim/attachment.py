@@ -68,6 +68,11 @@ class Attachment:
     def _look(self) -> None:
         self.is_watching = bool(self._monitors or self._feedback or self._capture or self.host)
 
+    @property
+    def source_numbers(self) -> tuple[int, ...]:
+        """The number of each source's name in the trace."""
+        return tuple(self._numbers)
+
     def add(self, sources: Sequence[TrafficSource]) -> None:
         """Add traffic; before the simulation runs."""
         for source in sources:

@@ -58,6 +58,7 @@ class Simulation:
         seed: int = 0,
         driver: str = DEFAULT_REVISION,
         costs: Costs | None = None,
+        digest: bool = True,
         digest_payload: bool = False,
         engine: str = "direct",
         host: Host | str = "ideal",
@@ -71,6 +72,7 @@ class Simulation:
             costs=costs,
             engine=engine,
             host=profile(host) if isinstance(host, str) else host,
+            keeps_trace=digest,
         )
         self.machine = self.system.machine
         self._faults = FaultInjector(self.machine, faults or FaultPlan())
@@ -171,8 +173,15 @@ class Simulation:
         self.clients.append(running)
         return running
 
+    def _need_trace(self, what: str) -> None:
+        if not self.machine.trace.is_kept:
+            raise UsageError(
+                f"{what} needs the trace, which a simulation with digest=False does not keep: leave it out"
+            )
+
     def write_trace(self, path: str | PathLike[str]) -> None:
         """Write the trace to a file as JSON lines (`-` is standard output). UsageError when that cannot be."""
+        self._need_trace("a trace file")
         self._files.append(JsonLines(path, self.machine.trace))
 
     def write_perfetto(self, path: str | PathLike[str]) -> None:
@@ -180,6 +189,7 @@ class Simulation:
 
         UsageError when that cannot be, and when the library `perfetto` is not installed.
         """
+        self._need_trace("a file for Perfetto")
         self._files.append(PerfettoTrace(path, self.system))
 
     def write_capture(self, path: str | PathLike[str]) -> None:

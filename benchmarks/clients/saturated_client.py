@@ -1,6 +1,6 @@
 """A raw-ring client for the benchmark: reads packets in batches and writes each of them back, as fast as it can.
 
-Written for Windows with ctypes alone; run it with ``wintunsim run`` or by `throughput.py`. Its argument is how many
+Written for Windows with ctypes alone; run it with ``wintunsim run`` or by `bench.py`. Its argument is how many
 packets to read.
 """
 

@@ -12,6 +12,8 @@ import struct
 from collections.abc import Callable, Sequence
 from enum import IntEnum
 
+from wintun_model.errors import ModelError
+
 RECORD_LENGTH = 6
 """Integers in one record."""
 
@@ -73,23 +75,31 @@ Sink = Callable[[Sequence[int]], None]
 """Takes whole records, flattened; the sequence is not kept by the caller."""
 
 
+def _ignore(record: tuple[int, int, int, int, int, int]) -> None:
+    """Collect nothing."""
+
+
 class Trace:
     """Collects records, hashes their canonical encoding, and hands them to sinks in batches.
 
     `record` is the flattened buffer's `extend`: call it with one tuple of `RECORD_LENGTH` integers. It is on the hot
-    path, hence no method around it; `checkpoint` must be called now and then to keep the buffer small.
+    path, hence no method around it; `checkpoint` must be called now and then to keep the buffer small. With `is_kept`
+    false nothing is collected: there are names and numbers, but neither records nor a digest.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_kept: bool = True) -> None:
+        self.is_kept = is_kept
         self._buffer: list[int] = []
         self._hash = hashlib.sha256()
         self._sinks: list[Sink] = []
         self.names: list[str] = ["-"]
-        self.record: Callable[[tuple[int, int, int, int, int, int]], None] = self._buffer.extend
+        self.record: Callable[[tuple[int, int, int, int, int, int]], None] = self._buffer.extend if is_kept else _ignore
         self.records_count = 0
 
     def add_sink(self, sink: Sink) -> None:
-        """Have `sink` called with every batch of records from now on."""
+        """Have `sink` called with every batch of records from now on. ModelError for a trace that is not kept."""
+        if not self.is_kept:
+            raise ModelError("a trace that is not kept can be handed to nobody")
         self.flush()
         self._sinks.append(sink)
 
@@ -108,8 +118,9 @@ class Trace:
         self._append_bytes(hashlib.sha256(payload).digest())
 
     def _append_bytes(self, data: bytes) -> None:
-        self.flush()
-        self._hash.update(data)
+        if self.is_kept:
+            self.flush()
+            self._hash.update(data)
 
     def checkpoint(self) -> None:
         """Flush when the buffer has grown large."""
@@ -127,7 +138,19 @@ class Trace:
             sink(buffer)
         buffer.clear()
 
+    def add_encoded(self, records: bytes | memoryview) -> None:
+        """Add whole records in their canonical encoding, many at a time."""
+        self.flush()
+        self._hash.update(records)
+        self.records_count += len(records) // (8 * RECORD_LENGTH)
+        if self._sinks:
+            flattened = struct.unpack(f"<{len(records) // 8}q", records)
+            for sink in self._sinks:
+                sink(flattened)
+
     def digest(self) -> str:
-        """The SHA-256 of the stream so far, in hexadecimal."""
+        """The SHA-256 of the stream so far, in hexadecimal; empty when it is not kept."""
+        if not self.is_kept:
+            return ""
         self.flush()
         return self._hash.hexdigest()

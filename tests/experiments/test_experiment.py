@@ -192,7 +192,7 @@ def test_an_experiment_is_plain_data():
         ({"duration": "0s"}, "the duration of the experiment is 0"),
         ({"duration": "long"}, "'long' is not a duration"),
         ({"seed": -1}, "the seed of the experiment is -1"),
-        ({"engine": "fast"}, "the engine of the experiment is 'fast': choose direct or step"),
+        ({"engine": "quick"}, "the engine of the experiment is 'quick': choose direct, step or fast"),
         ({"spin_us": -1}, "spin_us of the client is -1: give a number from 0 to "),
         ({"handle_ns": 1.5}, "handle_ns of the client is 1.5: give a whole number"),
         ({"full": "wait"}, "full of the client is 'wait': choose one of drop, spin, yield, sleep"),

@@ -19,7 +19,7 @@ SCRIPTS = re.findall(r"```python\n(.*?)```\n\n```text\n(.*?)```", TEXT, re.DOTAL
     ("script", "shown"),
     [
         pytest.param(*pair, id=name, marks=[pytest.mark.slow])
-        for pair, name in zip(SCRIPTS, ["question", "axes", "both-ways", "dask"], strict=True)
+        for pair, name in zip(SCRIPTS, ["question", "axes", "both-ways", "dask", "fast"], strict=True)
     ],
 )
 def test_a_script_prints_what_is_shown(script, shown, tmp_path):

@@ -62,12 +62,18 @@ def test_threads_run_in_the_order_of_their_times(machine, log):
     assert machine.latest == 60
 
 
-def test_of_two_threads_at_one_time_the_running_one_goes_on_then_the_one_that_was_ready_first(machine, log):
+def test_of_threads_at_one_time_the_one_that_was_started_first_goes_first(machine, log):
     for name in "abc":
         machine.start_thread(name, log.spender(name, 10, 10))
     machine.run()
-    # When the time comes that all have asked for, the one that asked last is running.
-    assert log.lines == [(10, "c"), (10, "a"), (10, "b"), (20, "b"), (20, "c"), (20, "a")]
+    assert log.lines == [(10, "a"), (10, "b"), (10, "c"), (20, "a"), (20, "b"), (20, "c")]
+
+
+def test_who_goes_first_does_not_depend_on_who_is_running(machine, log):
+    machine.start_thread("a", log.spender("a", 12))
+    machine.start_thread("b", log.spender("b", 10, 2))
+    machine.run()
+    assert log.lines == [(10, "b"), (12, "a"), (12, "b")]
 
 
 def test_a_running_thread_goes_on_at_the_time_at_which_others_are_due(machine, log):
@@ -96,11 +102,11 @@ def test_foreign_events_come_before_the_next_thread_of_their_time(machine, log):
     assert log.lines == [(3, "c"), (5, "a"), (10, "foreign"), (10, "b"), (25, "a")]
 
 
-def test_foreign_events_come_after_what_a_running_thread_does_at_their_time(machine, log):
+def test_foreign_events_come_before_what_a_running_thread_does_at_their_time(machine, log):
     log.at(10, "foreign")
     machine.start_thread("a", log.spender("a", 9, 1, 0, 1))
     machine.run()
-    assert log.lines == [(9, "a"), (10, "a"), (10, "a"), (10, "foreign"), (11, "a")]
+    assert log.lines == [(9, "a"), (10, "foreign"), (10, "a"), (10, "a"), (11, "a")]
 
 
 def test_a_thread_schedules_a_foreign_event_before_its_horizon(machine, log):
@@ -123,8 +129,8 @@ def test_a_thread_schedules_a_foreign_event_before_its_horizon(machine, log):
         (100, "before"),
         (150, "foreign"),
         (200, "after"),
-        (200, "still at that time"),
         (200, "at once"),
+        (200, "still at that time"),
         (201, "later"),
         (1000, "far away"),
     ]

@@ -37,6 +37,7 @@ from wintunsim.kernel.system import GENERIC_READ, GENERIC_WRITE, System
 
 if TYPE_CHECKING:
     from wintunsim.experiments.experiment import Experiment
+    from wintunsim.experiments.fast import Ahead
     from wintunsim.experiments.flows import FlowTable
     from wintunsim.experiments.inbound import Inbound
 
@@ -91,8 +92,11 @@ class ExperimentClient:
         device: AdapterDevice,
         inbound: Inbound | None = None,
         flows: FlowTable | None = None,
+        ahead: Ahead | None = None,
     ) -> None:
         self.experiment = experiment
+        self.ahead = ahead
+        """What runs its thread ahead from its first read on; None for an engine that does not."""
         self.system = system
         self.device = device
         self.inbound = inbound
@@ -129,6 +133,8 @@ class ExperimentClient:
         self.started_ns = machine.now
         if isinstance(machine, LimitedMachine):
             self.busy_before_ns = machine.scheduling(self.threads[0]).busy_until(machine.now)
+        if self.ahead is not None:
+            self.ahead.begin("client")
         if self.inbound is not None:
             self.inbound.begin(self, machine.now)
             self._start(self.inbound.write_all, "writer")
@@ -255,6 +261,14 @@ class ExperimentClient:
         if self._write_lock is None:
             return self.executor.call(write, ring, packet, strategy)
         return self.executor.call(write_shared, ring, self._write_lock, packet, strategy)
+
+    def take_counts(self) -> None:
+        """What it counted where it was run ahead."""
+        assert self.ahead is not None
+        taker = self.ahead.taker
+        self.read, self.read_bytes = taker.read, taker.read_bytes
+        self.written, self.echo_dropped = taker.written, taker.dropped
+        self.events[0].ended_waits = taker.wakeups
 
     # -- the end ----------------------------------------------------------------------------------------------------
 

@@ -47,6 +47,10 @@ class Experiment:
     store_buffer_ns: int = 0
     """How long a store stays where only its own thread sees it, unless a barrier comes before; 0 for not at all."""
     engine: str = "direct"
+    """How it is run: `direct`, `step` (every operation, one by one) or `fast` (many packets at once where that is
+    possible). The results are the same."""
+    digest: bool = True
+    """Whether the result has the digest of all that happened; a run without it is quicker."""
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -66,8 +70,8 @@ class Experiment:
             )
         if self.capacity & (self.capacity - 1):
             raise UsageError(f"the capacity of the experiment is {self.capacity}: give a power of two")
-        if self.engine not in ("direct", "step"):
-            raise UsageError(f"the engine of the experiment is {self.engine!r}: choose direct or step")
+        if self.engine not in ("direct", "step", "fast"):
+            raise UsageError(f"the engine of the experiment is {self.engine!r}: choose direct, step or fast")
         if isinstance(self.seed, bool) or not isinstance(self.seed, int) or not 0 <= self.seed < 1 << 64:
             raise UsageError(f"the seed of the experiment is {self.seed!r}: give an integer from 0 to 2^64 - 1")
         if not self.duration_ns:

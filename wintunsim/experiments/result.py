@@ -127,7 +127,7 @@ class Result:
     """
 
     digest: str
-    """SHA-256 of the trace."""
+    """SHA-256 of the trace; empty for a run without."""
     virtual_ns: int
     """How long packets were offered."""
     offered: int
@@ -162,6 +162,10 @@ class Result:
     """The other direction; None if the client has nothing of its own for the system."""
     flows: tuple[FlowResult, ...] | None = field(default=None, repr=False)
     """Each flow, if it was asked for."""
+    engine_used: str = "direct"
+    """The engine that did it: step, direct or fast."""
+    engine_reason: str = ""
+    """What the fast engine could not do, if it left the run to the direct one."""
     series: Series | None = field(default=None, repr=False)
     """If it was asked for."""
     moments: Moments | None = field(default=None, repr=False)

@@ -13,6 +13,7 @@ from wintunsim.attachment import Attachment
 from wintunsim.errors import UsageError
 from wintunsim.experiments.client_threads import ExperimentClient
 from wintunsim.experiments.experiment import Experiment
+from wintunsim.experiments.fast import Ahead, Unable, why_not
 from wintunsim.experiments.flows import FlowTable
 from wintunsim.experiments.inbound import Inbound, parse_inbound
 from wintunsim.experiments.result import Moments, Result, Series, Steps, status_name
@@ -159,12 +160,28 @@ def run(
     """
     if window_ns is not None and not 0 <= window_ns[0] < window_ns[1]:
         raise UsageError(f"the window is {window_ns!r}: give two virtual times in ns, the earlier one first")
+    if experiment.engine != "fast":
+        return _run(experiment, series, window_ns, flows)
+    reason = "accounts of flows" if flows else why_not(experiment)
+    experiment = replace(experiment, engine="direct")
+    if reason is None:
+        try:
+            return _run(experiment, series, window_ns, flows, is_ahead=True)
+        except Unable as error:
+            reason = str(error)
+    return replace(_run(experiment, series, window_ns, flows), engine_reason=reason)
+
+
+def _run(
+    experiment: Experiment, series: bool, window_ns: tuple[int, int] | None, flows: bool, *, is_ahead: bool = False
+) -> Result:
     system = System(
         seed=experiment.seed,
         revision=experiment.driver,
         engine=experiment.engine,
         host=profile(experiment.host),
         store_buffer_ns=experiment.store_buffer_ns,
+        keeps_trace=experiment.digest or series or window_ns is not None,
     )
     machine = system.machine
     faults = FaultInjector(machine, FaultPlan.parse(*experiment.faults))
@@ -182,10 +199,16 @@ def run(
     inbound = None
     if experiment.inbound:
         inbound = Inbound(parse_inbound(experiment.inbound, len(found)), machine, device, table)
-    client = ExperimentClient(experiment, system, device, inbound, table)
+    ahead = Ahead(experiment.client, sources, experiment.duration_ns) if is_ahead else None
+    client = ExperimentClient(experiment, system, device, inbound, table, ahead)
     recorder = Recorder(system, device, window_ns) if series or window_ns is not None else None
     try:
+        if ahead is not None:
+            ahead.prepare(system, device)
         machine.run(experiment.duration_ns)
+        if ahead is not None:
+            ahead.finish()
+            client.take_counts()
         result = _account(system, device, client)
         if recorder is None:
             return result
@@ -196,7 +219,7 @@ def run(
 
 
 def _account(system: System, device: AdapterDevice, client: ExperimentClient) -> Result:
-    machine, port = system.machine, device.port
+    machine, port, experiment = system.machine, device.port, client.experiment
     system.executor.effects.drain_all()
     system.poll()
     dropped = {status_name(status): count for status, count in sorted(port.refused.items())} | client.dropped
@@ -210,7 +233,8 @@ def _account(system: System, device: AdapterDevice, client: ExperimentClient) ->
     virtual_ns = max(1, machine.latest - client.started_ns)
     inbound = client.inbound.result(virtual_ns) if client.inbound is not None else None
     return Result(
-        digest=machine.trace.digest(),
+        engine_used="fast" if client.ahead is not None else experiment.engine,
+        digest=machine.trace.digest() if experiment.digest else "",
         virtual_ns=virtual_ns,
         offered=offered,
         delivered=delivered,

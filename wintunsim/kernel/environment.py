@@ -30,8 +30,8 @@ class Environment(simpy.Environment):
         due = int(self._now + delay)
         if due < machine.foreign:
             machine.foreign = due
-            if due < machine.horizon:
-                machine.horizon = due
+            if due <= machine.horizon:
+                machine.horizon = due - 1
 
     def next_time(self) -> int:
         """When the next simpy event is due, or when the run is over."""

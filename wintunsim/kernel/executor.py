@@ -79,6 +79,10 @@ class Executor:
             locks_are_plain = not isinstance(machine, LimitedMachine) and not isinstance(self.effects, BufferedEffects)
             self._direct = compile_routines(machine, plain, cost, self.run, inlines_locks=locks_are_plain)
 
+    def replace(self, routine: Callable[..., op.Routine[Any]], function: Callable[..., Any]) -> None:
+        """Have `function` called with the routine's arguments wherever that routine is to begin."""
+        self._direct[routine.__code__] = function
+
     def poll(self) -> None:
         """See what clients stored in ring words. Raises `ClientFault` when such memory has gone."""
         if self.must_check:

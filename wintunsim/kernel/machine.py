@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import Any
+
+import simpy
 
 from wintun_model.operations import Event
 from wintun_model.trace import Kind
@@ -23,8 +25,8 @@ class Machine(Scheduler):
 
     __slots__ = ("_streams", "seed", "tick_phase_ns")
 
-    def __init__(self, seed: int = 0, costs: Costs | None = None) -> None:
-        super().__init__(costs or Costs())
+    def __init__(self, seed: int = 0, costs: Costs | None = None, *, keeps_trace: bool = True) -> None:
+        super().__init__(costs or Costs(), keeps_trace=keeps_trace)
         self.seed = seed
         self._streams: dict[str, Stream] = {}
         self.tick_phase_ns = self.stream("kernel.tick").below(self.costs.timer_tick_ns)
@@ -46,6 +48,22 @@ class Machine(Scheduler):
         """The running thread lets others of its priority run: whether there were any. Here each has its own."""
         self.spend(self.costs.yield_ns)
         return False
+
+    # -- simpy's side -----------------------------------------------------------------------------------------------
+
+    def start_process(self, generator: Generator[simpy.Event, Any, Any]) -> simpy.Process:
+        """Start a simpy process for something that is not a thread: a traffic source, a timer, the network."""
+        return self.environment.process(generator)
+
+    def call_at(self, time_ns: int, function: Callable[[], object]) -> None:
+        """Call `function` at `time_ns`, outside of any thread."""
+        event = self.environment.timeout(max(0, time_ns - self.time()))
+        assert event.callbacks is not None
+
+        def call(_event: object) -> None:
+            function()
+
+        event.callbacks.append(call)
 
     # -- waits ------------------------------------------------------------------------------------------------------
 

@@ -79,6 +79,8 @@ class Port:
         """Whether the data of the next packet cannot be mapped; None for never."""
         self.not_sent: Callable[[list[Packet]], None] | None = None
         """Called with packets that were due while the link was down, which the driver never sees."""
+        self.sends: Callable[[], None] = self._send_all
+        """What the sending thread does."""
         self.network = network
         self.connected = False
         self.send = RingCounts()
@@ -139,7 +141,7 @@ class Port:
     def _wake_sender(self) -> None:
         if self._sender is None:
             self._sender = self.machine.start_thread(
-                f"{self.adapter.name} NDIS send", self._send_all, priority=SEND_PRIORITY
+                f"{self.adapter.name} NDIS send", self.sends, priority=SEND_PRIORITY
             )
         elif self._is_idle:
             self._is_idle = False

@@ -31,8 +31,8 @@ class LimitedMachine(Machine):
 
     __slots__ = ("_boost", "_queue", "_queue_order", "_state", "_stream", "host", "preemptions", "processors")
 
-    def __init__(self, seed: int, host: Host) -> None:
-        super().__init__(seed, host.costs)
+    def __init__(self, seed: int, host: Host, *, keeps_trace: bool = True) -> None:
+        super().__init__(seed, host.costs, keeps_trace=keeps_trace)
         assert host.processors is not None
         self.host = host
         self.processors = [Processor(number) for number in range(host.processors)]
@@ -90,7 +90,7 @@ class LimitedMachine(Machine):
         if state.processor is not None:
             state.due_ns = self.now
             self._order += 1
-            heappush(self._ready, (self.now, self._order, thread, thread.generation))
+            heappush(self._ready, (self.now, thread.rank + self._order, thread, thread.generation))
         self._switch(thread)
 
     def _end_quantum(self, thread: Thread, state: Scheduling) -> None:
@@ -206,11 +206,10 @@ class LimitedMachine(Machine):
             thread.generation += 1
             self.current = thread
             self.now = time_ns
-            due = ready[0][0] if ready else self.foreign
-            if self._queue and not state.level and state.quantum_end_ns < due:
+            self.horizon = self._horizon_of(thread)
+            if self._queue and not state.level and state.quantum_end_ns <= self.horizon:
                 # Somebody waits for a processor: look at the quantum when it ends.
-                due = max(time_ns, state.quantum_end_ns - 1)
-            self.horizon = min(due, self.foreign)
+                self.horizon = max(time_ns, state.quantum_end_ns - 1)
             return thread
         self.current = None
         return None

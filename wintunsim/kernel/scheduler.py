@@ -2,13 +2,14 @@
 
 Every simulated thread is a greenlet. Ready threads stand in a small heap of (time, order, thread); the earliest
 one runs. `now` is the time of the running thread; it runs on, without leaving Python, until its time passes `horizon`,
-which is the earliest time at which anybody else is due: another thread, or a simpy event that is not ours. Ties: the
-running thread goes on; then the order in which threads became ready; simpy's own events before threads.
+which is the last moment before anybody else is due: another thread, or a simpy event that is not ours. Ties: simpy's
+own events come before threads, and threads in the order of their start. So who is first never depends on what else
+runs, which lets an engine that runs ahead with each thread on its own come to the same order.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from heapq import heappop, heappush, heappushpop
 from typing import Any
 
@@ -24,6 +25,9 @@ from wintunsim.kernel.thread import Thread, ThreadKilled
 
 FOREVER = 1 << 62
 """A time that never comes, in ns."""
+
+_RANK_SHIFT = 44
+"""In the order of ready threads a thread's number stands from this bit on, and below it when it became ready."""
 
 TIMED_OUT = -1
 """What `Scheduler.block` answers when its deadline came first."""
@@ -43,20 +47,20 @@ class Scheduler:
         "foreign", "horizon", "latest", "limit", "now", "threads", "trace",
     )  # fmt: skip
 
-    def __init__(self, costs: Costs) -> None:
+    def __init__(self, costs: Costs, *, keeps_trace: bool = True) -> None:
         self.costs = costs
         self.now = 0
         """The running thread's virtual time in ns."""
         self.latest = 0
         """How far time has come in all runs, in ns."""
         self.horizon = FOREVER
-        """The running thread must give way before acting later than this."""
+        """The running thread must give way before acting later than this: others are due from then on."""
         self.foreign = FOREVER
         """When the next simpy event is due."""
         self.limit = FOREVER
         """Nobody's turn comes at this time or later: the end of this run. Whose turn it is may go on up to it."""
         self.environment = Environment(self)
-        self.trace = Trace()
+        self.trace = Trace(is_kept=keeps_trace)
         self._record = self.trace.record
         self.current: Thread | None = None
         self.threads: list[Thread] = []
@@ -81,6 +85,7 @@ class Scheduler:
         """Start a thread that calls `function`, `delay_ns` from now."""
         thread = Thread(name, function, process, priority)
         thread.number = self.trace.define(name, self.time())
+        thread.rank = thread.number << _RANK_SHIFT
         thread.greenlet = greenlet.greenlet(self._thread_main, self._hub)
         self.threads.append(thread)
         self.trace.record((self.time(), self._current_number(), Kind.THREAD_START, thread.number, priority, 0))
@@ -145,7 +150,8 @@ class Scheduler:
         else:
             _abandoned.append(thread.greenlet)
             self._end(thread)
-        self.current, self.now, self.horizon = caller, now, min(horizon, self._next_due())
+        self.current, self.now = caller, now
+        self.horizon = horizon if caller is None else min(horizon, self._horizon_of(caller))
         if caller is None and self._ready and self._ready[0][0] < self._pump_due:
             self._schedule_pump(self._ready[0][0])
 
@@ -173,9 +179,11 @@ class Scheduler:
         self._push(thread, time_ns)
 
     def _push(self, thread: Thread, time_ns: int) -> None:
-        self._order += 1
-        heappush(self._ready, (time_ns, self._order, thread, thread.generation))
-        self.horizon = min(self.horizon, time_ns)
+        self._order = order = self._order + 1
+        heappush(self._ready, (time_ns, thread.rank + order, thread, thread.generation))
+        if time_ns <= self.horizon:
+            is_first = self.current is None or thread.rank < self.current.rank
+            self.horizon = min(self.horizon, time_ns - is_first)
         if self.current is None and time_ns < self._pump_due:
             self._schedule_pump(time_ns)
 
@@ -200,7 +208,7 @@ class Scheduler:
         assert thread is not None
         self._order = order = self._order + 1
         ready = self._ready
-        entry = heappushpop(ready, (self.now, order, thread, thread.generation))
+        entry = heappushpop(ready, (self.now, thread.rank + order, thread, thread.generation))
         while entry[3] != entry[2].generation:
             entry = heappop(ready)
         time_ns, _, following, _ = entry
@@ -211,8 +219,7 @@ class Scheduler:
             self._hub.switch()
         else:
             self.now = time_ns
-            due = ready[0][0] if ready else foreign
-            self.horizon = due if due < foreign else foreign
+            self.horizon = self._horizon_of(following)
             if following is thread:
                 return
             self.current = following
@@ -298,14 +305,20 @@ class Scheduler:
             thread.generation += 1
             self.current = thread
             self.now = time_ns
-            due = ready[0][0] if ready else foreign
-            self.horizon = due if due < foreign else foreign
+            self.horizon = self._horizon_of(thread)
             return thread
         self.current = None
         return None
 
-    def _next_due(self) -> int:
-        return min(self.foreign, self._ready[0][0]) if self._ready else self.foreign
+    def _horizon_of(self, thread: Thread) -> int:
+        """Up to when `thread` may act before anybody else's turn comes."""
+        horizon = self.foreign - 1
+        if self._ready:
+            time_ns, order, _, _ = self._ready[0]
+            due = time_ns if order > thread.rank else time_ns - 1
+            if due < horizon:
+                return due
+        return horizon
 
     def _schedule_pump(self, time_ns: int) -> None:
         self._pump_due = time_ns
@@ -345,20 +358,6 @@ class Scheduler:
 
     # -- simpy's side -----------------------------------------------------------------------------------------------
 
-    def start_process(self, generator: Generator[simpy.Event, Any, Any]) -> simpy.Process:
-        """Start a simpy process for something that is not a thread: a traffic source, a timer, the network."""
-        return self.environment.process(generator)
-
-    def call_at(self, time_ns: int, function: Callable[[], object]) -> None:
-        """Call `function` at `time_ns`, outside of any thread."""
-        event = self.environment.timeout(max(0, time_ns - self.time()))
-        assert event.callbacks is not None
-
-        def call(_event: object) -> None:
-            function()
-
-        event.callbacks.append(call)
-
     def run(self, until_ns: int = FOREVER) -> bool:
         """Run until nothing can happen any more, `stop` is called, or all is done that happens up to `until_ns`.
 
@@ -371,11 +370,16 @@ class Scheduler:
             thread.greenlet.parent = self._hub
         while environment.next_time() < self.limit:
             step()
-        # A thread that is due later has its own time already, and what it ran in left simpy's clock behind.
+        if self.limit == until_ns + 1 and self._is_due_later():
+            self.latest = max(self.latest, until_ns)
         self.latest = max(self.latest, min(max(self.now, int(environment.now)), until_ns))
         environment.advance(self.latest)
         self.trace.flush()
         return environment.has_events()
+
+    def _is_due_later(self) -> bool:
+        """Whether a thread or a foreign event waits for a time after this run."""
+        return self.environment.has_events() or any(entry[3] == entry[2].generation for entry in self._ready)
 
     def close(self) -> None:
         """End the system's own threads, after the last run: one that blocks for ever keeps all its machine's memory.
@@ -388,7 +392,8 @@ class Scheduler:
 
     def stop(self) -> None:
         """End `run` as soon as the running thread gives way."""
-        self.limit = self.foreign = self.horizon = 0
+        self.limit = self.foreign = 0
+        self.horizon = -1
 
 
 _abandoned: list[Any] = []

@@ -51,6 +51,7 @@ class System:
         network: Network | None = None,
         host: Host | None = None,
         store_buffer_ns: int = 0,
+        keeps_trace: bool = True,
     ) -> None:
         if revision not in SIMULATED:
             others = ", ".join(name for name in SIMULATED if name != DEFAULT_REVISION)
@@ -60,9 +61,9 @@ class System:
         if host is not None and costs is not None:
             host = replace(host, costs=costs)
         if host is None or host.is_unlimited:
-            self.machine = Machine(seed, host.costs if host is not None else costs)
+            self.machine = Machine(seed, host.costs if host is not None else costs, keeps_trace=keeps_trace)
         else:
-            self.machine = LimitedMachine(seed, host)
+            self.machine = LimitedMachine(seed, host, keeps_trace=keeps_trace)
         self.driver = Driver(REVISIONS[revision])
         self.network = network
         self.executor = Executor(self.machine, self, engine=engine, store_buffer_ns=store_buffer_ns)

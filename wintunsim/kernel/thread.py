@@ -48,6 +48,7 @@ class Thread:
         "number",
         "priority",
         "process",
+        "rank",
         "refusals",
         "thread_id",
         "wait_all",
@@ -64,6 +65,8 @@ class Thread:
         self.process = process
         self.priority = priority
         self.number = 0
+        self.rank = 0
+        """Its number, as it stands in the order of ready threads: at equal times the lowest one runs first."""
         self.thread_id = 0
         self.greenlet: Any = None
         self.generation = 0
