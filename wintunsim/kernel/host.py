@@ -12,7 +12,7 @@ from importlib.resources import files
 from typing import Any
 
 from wintunsim.errors import UsageError
-from wintunsim.kernel.costs import Costs
+from wintunsim.kernel.costs import VARYING, Costs
 from wintunsim.kernel.distribution import Distribution
 
 PROCESSORS_MAX = 256
@@ -78,8 +78,8 @@ def profiles() -> dict[str, Host]:
 def read_host(data: dict[str, Any], name: str) -> Host:
     """A host from the tables of a profile: `[host]`, `[costs]`, `[[background]]`; the form of the files.
 
-    Each figure stands alone, or as a table with `value` and `source`. UsageError names a field that is not known, or
-    a value out of range.
+    Each figure stands alone, or as a table with `value` and `source`. A figure that varies is a table of percentiles.
+    UsageError names a field that is not known, or a value out of range.
     """
     sources: dict[str, str] = {}
     given = _figures(name, data, "host", sources)
@@ -93,8 +93,11 @@ def read_host(data: dict[str, Any], name: str) -> Host:
     _check(name, given, "idle_after_ns", 0, 10**10)
     costs = _figures(name, data, "costs", sources)
     _refuse_unknown(name, "costs", costs, {item.name for item in fields(Costs)})
-    for key in costs:
-        _check(name, costs, key, 0, 10**12)
+    for key, value in costs.items():
+        if key in VARYING and isinstance(value, list):
+            costs[key] = Distribution.of(value, f"{key} of the host {name!r}")
+        else:
+            _check(name, costs, key, 1 if key == "timer_tick_ns" else 0, 10**12)
     background = tuple(_background(name, row) for row in data.get("background", ()))
     unknown = set(data) - {"host", "costs", "background"}
     if unknown:

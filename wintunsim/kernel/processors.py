@@ -29,7 +29,17 @@ REAL_TIME = 16
 class LimitedMachine(Machine):
     """A `Machine` with the processors of a host."""
 
-    __slots__ = ("_boost", "_queue", "_queue_order", "_state", "_stream", "host", "preemptions", "processors")
+    __slots__ = (
+        "_boost",
+        "_draw_idle_exit",
+        "_draw_switch",
+        "_queue",
+        "_queue_order",
+        "_state",
+        "host",
+        "preemptions",
+        "processors",
+    )
 
     def __init__(self, seed: int, host: Host) -> None:
         super().__init__(seed, host.costs)
@@ -42,7 +52,8 @@ class LimitedMachine(Machine):
         self._queue_order = 0
         self._state: dict[Thread, Scheduling] = {}
         self._boost = 0
-        self._stream = self.stream("kernel.processors")
+        self._draw_switch = host.switch.sampler(self.stream("kernel.host switch"))
+        self._draw_idle_exit = host.idle_exit.sampler(self.stream("kernel.host idle_exit"))
         for load in host.background:
             for _ in range(load.threads):
                 self._start_background(load)
@@ -293,9 +304,9 @@ class LimitedMachine(Machine):
         """Give a processor to a thread: how long that takes, in ns."""
         delay = 0
         if processor.thread is None and now - processor.idle_since_ns >= self.host.idle_after_ns:
-            delay += self.host.idle_exit.draw(self._stream)
+            delay += self._draw_idle_exit()
         if processor.last is not thread:
-            delay += self.host.switch.draw(self._stream)
+            delay += self._draw_switch()
             state.switches += 1
         processor.thread = processor.last = thread
         state.processor = processor

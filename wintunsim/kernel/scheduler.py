@@ -20,6 +20,7 @@ from wintun_model.operations import Lock
 from wintun_model.trace import Kind, Trace
 from wintunsim.kernel.costs import Costs
 from wintunsim.kernel.environment import Environment
+from wintunsim.kernel.prices import Prices
 from wintunsim.kernel.thread import Thread, ThreadKilled
 
 FOREVER = 1 << 62
@@ -40,8 +41,11 @@ class Scheduler:
 
     __slots__ = (
         "_hub", "_order", "_pump_due", "_pump_event", "_ready", "_record", "costs", "current", "environment",
-        "foreign", "horizon", "latest", "limit", "now", "threads", "trace",
+        "foreign", "horizon", "latest", "limit", "now", "prices", "threads", "trace",
     )  # fmt: skip
+
+    prices: Prices
+    """What the costs come to each time; the `Machine` makes it."""
 
     def __init__(self, costs: Costs) -> None:
         self.costs = costs
@@ -155,7 +159,7 @@ class Scheduler:
             return
         thread.interruption = error
         self.forget_wait(thread)
-        self.make_ready(thread, self.time() + self.costs.wake_ns)
+        self.make_ready(thread, self.time() + self.prices.wake_ns())
 
     # -- scheduling -------------------------------------------------------------------------------------------------
 
