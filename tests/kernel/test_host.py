@@ -1,5 +1,6 @@
 """Hosts: profiles with a source for each figure, distributions, and runs on them."""
 
+import re
 from importlib.resources import files
 from pathlib import Path
 
@@ -159,6 +160,16 @@ def test_files_that_are_no_hosts(tmp_path, content, message):
     with pytest.raises(UsageError) as caught:
         find_host(str(file))
     assert message in str(caught.value)
+
+
+def test_the_computer_of_the_documentation(tmp_path):
+    text = (Path(__file__).resolve().parents[2] / "docs" / "time.md").read_text(encoding="utf-8")
+    (shown,) = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+    file = tmp_path / "own.toml"
+    file.write_text(shown, encoding="utf-8")
+    host = find_host(str(file))
+    assert (host.processors, host.costs.timer_tick_ns, host.costs.is_constant) == (2, 1_000_000, False)
+    assert run(str(file), packets=20).exit_code == 0
 
 
 def test_a_host_is_named_by_a_text():
