@@ -132,5 +132,4 @@ def _hand_over_ns(tools, *, is_spin, **costs):
 def test_a_contended_lock_costs_more_than_a_free_one(tools):
     assert _hand_over_ns(tools, is_spin=True) == Costs().contended_lock_ns
     assert _hand_over_ns(tools, is_spin=True, contended_lock_ns=290) == 290
-    # Who waits for another lock does not spin, and has to be woken.
-    assert _hand_over_ns(tools, is_spin=False) == Costs().wake_ns
+    assert _hand_over_ns(tools, is_spin=False, contended_lock_ns=290) == Costs().pass_ns

@@ -38,8 +38,6 @@ class Experiment:
     client: Client = field(default_factory=Client)
     host: str = "desktop"
     """The computer, as the name of a profile, or of a file that ends in ".toml"."""
-    timer_tick: str = ""
-    """The system timer's period: a time from 0.5 ms to 15.625 ms; the host's own when it is empty."""
     driver: str = DEFAULT_REVISION
     capacity: int = 0x100000
     """The capacity of each ring, in bytes: a power of two from 128 KiB to 64 MiB."""
@@ -51,6 +49,8 @@ class Experiment:
     """What fails, in the words of `--fault`."""
     store_buffer_ns: int = 0
     """How long a store stays where only its own thread sees it, unless a barrier comes before; 0 for not at all."""
+    timer_tick: str = ""
+    """The system timer's period: a time from 0.5 ms to 15.625 ms; the host's own when it is empty."""
     engine: str = "direct"
     seed: int = 0
 

@@ -328,7 +328,7 @@ class TimedEffects:
                     return
                 lock.shared += 1
             lock.waiters.popleft()
-            prices = machine.prices
-            machine.make_ready(thread, machine.now + (prices.contended_lock_ns() if lock.is_spin else prices.wake_ns()))
+            delay_ns = machine.prices.contended_lock_ns() if lock.is_spin else machine.costs.pass_ns
+            machine.make_ready(thread, machine.now + delay_ns)
             if is_exclusive:
                 return
