@@ -89,6 +89,8 @@ def test_an_exception_is_the_clients_exit_code_1(client):
         (["--until", "soon"], "soon"),
         (["--seed", "-1"], "seed"),
         (["--user", "nobody"], "nobody"),
+        (["--host", "laptop"], "there is no host 'laptop': choose one of ideal, busy, desktop, server, or name a file"),
+        (["--host", "/nowhere/own.toml"], "the host '/nowhere/own.toml' cannot be read"),
         (["--trace", "/nowhere/at/all.jsonl"], "/nowhere/at/all.jsonl"),
         (["--capture", "/nowhere/at/all.pcapng"], "/nowhere/at/all.pcapng"),
         (["--report", "/nowhere/at/all.json"], "/nowhere/at/all.json"),

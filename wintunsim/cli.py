@@ -92,7 +92,7 @@ def _parser(command: str = "") -> argparse.ArgumentParser:
         help="whether a host answers echo requests and UDP port 7 (default: it does)",
     )
     run.add_argument(
-        "--host", metavar="NAME", default="ideal", help="the computer: ideal, desktop, busy or server (default: ideal)"
+        "--host", metavar="NAME", default="ideal", help="ideal (the default), desktop, busy, server, or your FILE.toml"
     )
     run.add_argument(
         "--returns", metavar="SPEC", default="inside", help="when the system gives received packets back; see below"

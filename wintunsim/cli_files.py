@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from wintunsim.errors import UsageError
+from wintunsim.kernel.host import is_host_file
 
 _OUTPUTS = ("trace", "perfetto", "capture", "report", "log_calls")
 
@@ -31,6 +32,8 @@ def check_files(options: argparse.Namespace) -> None:
 
 def _inputs(options: argparse.Namespace) -> list[tuple[str, str]]:
     found = [] if options.module else [(options.client, "the client")]
+    if is_host_file(options.host):
+        found.append((options.host, "the host"))
     for text in options.traffic:
         kind, _, rest = text.partition(":")
         if kind == "capture":

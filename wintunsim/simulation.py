@@ -17,7 +17,7 @@ from wintunsim.errors import UsageError
 from wintunsim.kernel.costs import Costs
 from wintunsim.kernel.devices import AdapterDevice
 from wintunsim.kernel.faults import FaultInjector, FaultPlan
-from wintunsim.kernel.host import Host, profile
+from wintunsim.kernel.host import Host, find_host
 from wintunsim.kernel.machine import FOREVER, Thread
 from wintunsim.kernel.process import Account, Process
 from wintunsim.kernel.processors import LimitedMachine
@@ -47,9 +47,10 @@ class Simulation:
 
     `seed` decides everything that is random; `driver` is a revision of the driver (`wintun_model.revision.REVISIONS`);
     `costs` says what things cost in virtual time; `engine` is "direct" or "step", with the same results; `host`
-    is the computer, as a `Host` or the name of a profile: how many processors it has, how it schedules; `faults` says
-    which allocations fail, `returns` what the system does with packets that it is given, as a policy or in the command
-    line's words. UsageError for a revision that is not known, and for words that make no sense.
+    is the computer, as a `Host`, the name of a profile, or that of a file (see `find_host`): how many processors it
+    has, how it schedules; `faults` says which allocations fail, `returns` what the system does with packets that it is
+    given, as a policy or in the command line's words. UsageError for a revision that is not known, and for words that
+    make no sense.
     """
 
     def __init__(
@@ -71,7 +72,7 @@ class Simulation:
             revision=driver,
             costs=costs,
             engine=engine,
-            host=profile(host) if isinstance(host, str) else host,
+            host=find_host(host) if isinstance(host, str) else host,
             keeps_trace=digest,
         )
         self.machine = self.system.machine

@@ -168,6 +168,15 @@ def test_a_sleep_on_the_timers_tick_is_longer_than_it_says():
     assert coarse["latency_max_ns"] > 10_000_000
 
 
+@pytest.mark.parametrize("tick", ["500us", "1ms", "15.625ms", ""])
+def test_sleeps_end_on_the_experiments_tick(tick):
+    """A client that looks every 100 µs in fact looks at each tick: packets wait for a tick at most."""
+    found = row(Client(poll_us=100, handle_ns=0), timer_tick=tick, duration="100ms", host="ideal")
+    tick_ns = {"500us": 500_000, "1ms": 1_000_000}.get(tick, 15_625_000)
+    # A sleep that would end just after a tick ends at the next one.
+    assert 0.9 * tick_ns < found["latency_max_ns"] < 1.1 * tick_ns + 100_000
+
+
 def test_the_same_experiment_has_the_same_result_and_another_seed_another():
     digests = [row(seed=seed, host="busy")["digest"] for seed in (1, 1, 2)]
     assert digests[0] == digests[1] != digests[2]
@@ -197,6 +206,9 @@ def test_an_experiment_is_plain_data():
         ({"handle_ns": 1.5}, "handle_ns of the client is 1.5: give a whole number"),
         ({"full": "wait"}, "full of the client is 'wait': choose one of drop, spin, yield, sleep"),
         ({"rings": 2}, "an experiment has no 'rings': it has capacity, client, "),
+        ({"timer_tick": "20ms"}, "the timer_tick of the experiment is '20ms': give 500us to 15.625ms"),
+        ({"timer_tick": "fast"}, "'fast' is not a duration"),
+        ({"host": "own.toml"}, "the host 'own.toml' cannot be read"),
         ({"returns": "never"}, "the returns 'never' are of an unknown kind"),
         ({"faults": ("disk:1",)}, "the fault 'disk:1' names nothing that can fail"),
     ],

@@ -58,6 +58,7 @@ def test_a_larger_sweep_takes_what_is_there(cache):
         {"workload": "udp:rate=200001,size=1400"},
         {"driver": "0.14"},
         {"engine": "step"},
+        {"timer_tick": "1ms"},
     ],
 )
 def test_another_experiment_is_another_result(cache, changed):
@@ -116,6 +117,19 @@ def test_a_capture_with_other_packets_is_another_workload(tmp_path):
     assert [sweep.run(**run).from_cache for _ in range(2)] == [0, 1]
     copy.write_bytes(copy.read_bytes() + CAPTURE.read_bytes())
     assert sweep.run(**run).from_cache == 0
+
+
+def test_another_computer_in_the_same_file_is_another_result(tmp_path):
+    host = tmp_path / "own.toml"
+    run = {"workers": 1, "cache": tmp_path / "cache"}
+    host.write_text("[costs]\nwake_ns = 9000\n")
+    sweep = SMALL.with_values({"host": str(host)}).sweep()
+    first = sweep.run(**run)
+    assert sweep.run(**run).from_cache == 1
+    host.write_text("[costs]\nwake_ns = [[0, 9000], [100, 20000]]\n")
+    second = sweep.run(**run)
+    assert (first.from_cache, second.from_cache) == (0, 0)
+    assert first.rows[0]["digest"] != second.rows[0]["digest"]
 
 
 @pytest.mark.slow

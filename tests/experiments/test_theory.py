@@ -8,6 +8,8 @@ import math
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from wintunsim.experiments import Client, Experiment
 
@@ -82,22 +84,87 @@ def test_saturated_the_client_is_the_bottleneck(handle_us):
     assert rate == pytest.approx(1e9 / (handle_us * 1000 + overhead_ns(1400)), rel=0.01)
 
 
-@pytest.mark.parametrize("capacity", [0x20000, 0x40000, 0x80000])
-@pytest.mark.parametrize("size", [1000, 1399])
-def test_a_stall_is_survived_when_what_comes_in_it_is_not_more_than_the_capacity_less_4(capacity, size):
-    """The client takes the first packet and is away for 5 ms; the others must fit, with their headers and padding."""
+SETTINGS = settings(max_examples=20, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+
+
+@SETTINGS
+@given(
+    capacity=st.sampled_from([0x20000, 0x40000, 0x80000]),
+    size=st.integers(500, 9000),
+    gap_us=st.integers(5, 40),
+    extra_us=st.integers(200, 3000),
+)
+def test_a_stall_is_survived_when_what_comes_in_it_is_not_more_than_the_capacity_less_4(
+    capacity, size, gap_us, extra_us
+):
+    """The client takes the first packet and is away until after the last; they must fit, with headers and padding."""
     stored = 4 + (size + 3) // 4 * 4
     fitting = (capacity - 4) // stored
+    away_us = (fitting + 3) * gap_us + extra_us
     dropped = []
     for packets in (fitting + 1, fitting + 2):
         experiment = Experiment(
-            client=Client(spin_us=1000, handle_ns=5_000_000),
+            client=Client(spin_us=1000, handle_ns=away_us * 1000),
             host="ideal",
             capacity=capacity,
-            duration="4ms",
-            workload=f"trains:burst={packets},every=1s,size={size},gap=1us",
+            duration=f"{away_us}us",
+            workload=f"trains:burst={packets},every=10s,size={size},gap={gap_us}us",
         )
         result = experiment.run()
         assert result.offered == packets
-        dropped.append(result.dropped_packets > 0)
-    assert dropped == [False, True]
+        dropped.append(result.dropped_packets)
+    assert dropped == [0, 1]
+
+
+@SETTINGS
+@given(
+    capacity=st.sampled_from([0x20000, 0x40000, 0x80000]),
+    rate=st.integers(40_000, 900_000),
+    size=st.integers(200, 3000),
+    share=st.floats(0.3, 3, exclude_min=True),
+)
+def test_the_ring_is_full_exactly_when_rate_times_stall_is_more_than_the_capacity_less_4(capacity, rate, size, share):
+    """At any rate, for a stall of any length: a client that sleeps, and takes all that has come when it looks.
+
+    A packet takes its header and its padding too. At the border one packet decides, so the border is left out by the
+    packets that may come before a stall or be late for it.
+    """
+    stored = 4 + (size + 3) // 4 * 4
+    fitting = (capacity - 4) // stored
+    # So many packets come in a stall; the client's own work is nothing beside it.
+    stall_us = max(20, round(share * fitting * 1e6 / rate))
+    coming = stall_us * rate / 1e6
+    experiment = Experiment(
+        client=Client(poll_us=stall_us, fine_timer=True, handle_ns=0),
+        host="ideal",
+        capacity=capacity,
+        duration=f"{4 * stall_us}us",
+        workload=f"udp:rate={rate},size={size}",
+    )
+    result = experiment.run()
+    taking = fitting * overhead_ns(size) / 1e9 * rate
+    if coming + taking + 2 < fitting:
+        assert not result.dropped
+        # What is left when the client looks is what has come since.
+        assert abs(result.peak_content_bytes - coming * stored) <= (taking + 2) * stored
+    elif coming > fitting + 2:
+        assert set(result.dropped) == {"NDIS_STATUS_BUFFER_OVERFLOW"}
+        assert capacity - 4 - stored < result.peak_content_bytes <= capacity - 4
+    assert result.offered == result.delivered + result.dropped_packets + result.in_flight
+
+
+@pytest.mark.parametrize("ps_per_byte", [20_000, 60_000])
+def test_saturated_by_bytes_the_throughput_is_what_the_client_handles(ps_per_byte):
+    """A full ring has room for small packets more often than for large ones: the client's work is counted by both."""
+    client = Client(spin_us=10**6, handle_ns=0, handle_ps_per_byte=ps_per_byte)
+    experiment = Experiment(
+        client=client, host="ideal", workload="constant:rate=1Mpps,size=200x1/1400x1", duration="60ms"
+    )
+    result = experiment.run()
+    assert result.dropped
+    large = (result.delivered_bytes - 200 * result.delivered) // 1200
+    work_ns = sum(
+        count * (ps_per_byte * size // 1000 + overhead_ns(size))
+        for size, count in ((200, result.delivered - large), (1400, large))
+    )
+    assert work_ns == pytest.approx(result.virtual_ns, rel=0.01)

@@ -4,6 +4,7 @@ import dataclasses
 
 import pytest
 
+from wintun_model import operations as op
 from wintunsim.kernel.costs import Costs
 
 RANGES_NS = {
@@ -11,6 +12,7 @@ RANGES_NS = {
     "wake_ns": (5_000, 20_000),
     "user_call_ns": (20, 30),
     "lock_ns": (20, 20),
+    "contended_lock_ns": (100, 300),
     "ndis_ns": (500, 2_000),
     "timer_tick_ns": (15_625_000, 15_625_000),
 }
@@ -103,3 +105,31 @@ def test_a_packet_costs_its_copy(tools):
     assert sent_ns(1000, copy_ps_per_byte=1000) - sent_ns(0) == 1000
     assert sent_ns(20, ndis_ns=5800) - sent_ns(20) == 5000
     assert sent_ns(20, event_ns=400) - sent_ns(20) == 100
+
+
+def _hand_over_ns(tools, *, is_spin, **costs):
+    """From the release of a lock until who waited for it goes on."""
+    bench = tools.Bench(costs=Costs(**costs))
+    lock, times = op.Lock("l", is_spin=is_spin), []
+    executor = bench.system.executor
+
+    def holder():
+        yield lock.acquire
+        yield op.Work(10_000)
+        yield lock.release
+        times.append(bench.machine.now)
+
+    def waiter():
+        yield op.Work(1000)
+        yield lock.acquire
+        yield op.Work(0)
+        times.append(bench.machine.now)
+
+    bench.run(lambda: executor.run(holder()), lambda: executor.run(waiter()))
+    return times[1] - times[0]
+
+
+def test_a_contended_lock_costs_more_than_a_free_one(tools):
+    assert _hand_over_ns(tools, is_spin=True) == Costs().contended_lock_ns
+    assert _hand_over_ns(tools, is_spin=True, contended_lock_ns=290) == 290
+    assert _hand_over_ns(tools, is_spin=False, contended_lock_ns=290) == Costs().pass_ns

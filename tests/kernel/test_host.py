@@ -1,5 +1,6 @@
 """Hosts: profiles with a source for each figure, distributions, and runs on them."""
 
+import re
 from importlib.resources import files
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from wintunsim import Simulation, UsageError
 from wintunsim.kernel.distribution import Distribution
-from wintunsim.kernel.host import Host, profile, profiles, read_host
+from wintunsim.kernel.host import Host, find_host, profile, profiles, read_host
 from wintunsim.kernel.streams import Stream
 
 RING_CLIENT = Path(__file__).resolve().parents[2] / "examples" / "ring_client.py"
@@ -93,6 +94,15 @@ def test_every_figure_of_a_profile_has_its_source(name):
         ({"costs": {"wake": 1}}, "the host 'mine' has 'wake' in costs"),
         ({"costs": {"wake_ns": -1}}, "wake_ns of the host 'mine' is -1: give a whole number from 0 to "),
         ({"load": {}}, "the host 'mine' has the table 'load': there are host, costs and background"),
+        ({"costs": {"wake_ns": [[0, 5], [100, 2]]}}, "wake_ns of the host 'mine' goes down at [100, 2]"),
+        (
+            {"costs": {"load_ns": [[0, 1], [100, 2]]}},
+            "load_ns of the host 'mine' is [[0, 1], [100, 2]]: give a whole n",
+        ),
+        ({"costs": {"timer_tick_ns": 0}}, "timer_tick_ns of the host 'mine' is 0: give a whole number from 1 to "),
+        ({"costs": 5}, "costs of the host 'mine' is no table: write [costs]"),
+        ({"host": {"boosts": 1}}, "boosts of the host 'mine' is 1: give true or false"),
+        ({"background": {"busy": 5}}, "background of the host 'mine' is no list of tables"),
         ({"background": [{"busy": 5}]}, "a background load of the host 'mine' has no 'idle'"),
         ({"background": [{"busy": 5, "idle": 5, "threads": 0}]}, "threads of the host 'mine' is 0"),
     ],
@@ -106,6 +116,65 @@ def test_hosts_that_make_no_sense(data, message):
 def test_an_unknown_profile():
     with pytest.raises(UsageError, match="there is no host 'laptop': choose one of ideal, busy, desktop, server"):
         Simulation(host="laptop")
+
+
+# -- files --------------------------------------------------------------------------------------------------------
+
+LAPTOP = """
+[host]
+processors = { value = 2, source = "counted" }
+[costs]
+wake_ns = [[0, 5000], [50, 9000], [100, 30000]]
+timer_tick_ns = 1000000
+[[background]]
+busy = 100_000
+idle = [[0, 1000], [100, 900_000]]
+"""
+
+
+def test_a_host_from_a_file(tmp_path):
+    file = tmp_path / "laptop.toml"
+    file.write_text(LAPTOP)
+    found = find_host(str(file))
+    assert (found.name, found.processors, found.costs.timer_tick_ns) == ("laptop", 2, 1_000_000)
+    assert found.costs.typical("wake_ns") == 9000
+    assert found.sources == {"processors": "counted"}
+    report = run(str(file))
+    assert (report.exit_code, report.host["name"]) == (0, "laptop")
+    assert report.digest == run(str(file), engine="step").digest != run("desktop").digest
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "cannot be read (No such file or directory): name another file"),
+        (b"[host", "is no TOML: "),
+        (b"\xff", "is no text in UTF-8: write it as TOML"),
+        (b"[host]\ncores = 4", "the host 'own' has 'cores' in host"),
+    ],
+)
+def test_files_that_are_no_hosts(tmp_path, content, message):
+    file = tmp_path / "own.toml"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(UsageError) as caught:
+        find_host(str(file))
+    assert message in str(caught.value)
+
+
+def test_the_computer_of_the_documentation(tmp_path):
+    text = (Path(__file__).resolve().parents[2] / "docs" / "time.md").read_text(encoding="utf-8")
+    (shown,) = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+    file = tmp_path / "own.toml"
+    file.write_text(shown, encoding="utf-8")
+    host = find_host(str(file))
+    assert (host.processors, host.costs.timer_tick_ns, host.costs.is_constant) == (2, 1_000_000, False)
+    assert run(str(file), packets=20).exit_code == 0
+
+
+def test_a_host_is_named_by_a_text():
+    with pytest.raises(UsageError, match="the host is 4: give the name of a profile or of a file"):
+        find_host(4)
 
 
 # -- runs ---------------------------------------------------------------------------------------------------------

@@ -60,4 +60,4 @@ def test_the_quantum_of_a_client_and_of_a_server():
 
 @pytest.mark.parametrize("name", LIMITED)
 def test_a_context_switch_takes_1_to_3_us(name):
-    assert 1_000 <= profile(name).switch.median_ns <= 3_000
+    assert 1_000 <= profile(name).switch.median <= 3_000

@@ -72,7 +72,7 @@ class Clocks:
         if seconds == 0:
             client.spend(machine.costs.yield_ns)
             return
-        client.spend(machine.costs.system_call_ns)
+        client.spend(machine.prices.system_call_ns())
         length_ns = math.ceil(seconds * 10_000_000) * 100
         thread = machine.current
         if thread is None:
@@ -83,7 +83,7 @@ class Clocks:
             client.interrupts.wait((), machine.now + length_ns)
         finally:
             thread.waiting_for = ""
-        client.spend(machine.costs.wake_ns)
+        client.spend(machine.prices.wake_ns())
 
     def get_clock_info(self, name: str, /) -> SimpleNamespace:
         if name not in _INFORMATION:

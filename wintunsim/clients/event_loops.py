@@ -33,7 +33,7 @@ class VirtualSelector:
             client.spend(0)
             self._wake.signalled = False
             return []
-        client.spend(machine.costs.system_call_ns)
+        client.spend(machine.prices.system_call_ns())
         if self._wake.signalled:
             self._wake.signalled = False
             return []

@@ -131,7 +131,7 @@ class Importer:
         loader, done = self._loading[name]
         is_loading_too = any(thread is machine.current for thread, _ in self._loading.values())
         if machine.current is not None and loader is not machine.current and not is_loading_too:
-            machine.wait_quietly((done,), FOREVER, machine.costs.wake_ns)
+            machine.wait_quietly((done,), FOREVER)
 
     # -- loading ----------------------------------------------------------------------------------------------------
 

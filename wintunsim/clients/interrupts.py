@@ -111,5 +111,5 @@ class Interrupts:
     def _block(self, objects: Sequence[Waitable], deadline_ns: int) -> int:
         machine = self._client.machine
         if objects:
-            return machine.wait_quietly(objects, deadline_ns, machine.costs.wake_ns)
+            return machine.wait_quietly(objects, deadline_ns)
         return int(machine.block(deadline_ns))

@@ -21,6 +21,7 @@ import wintun_model
 import wintunsim
 from wintunsim.errors import UsageError
 from wintunsim.experiments.result import FlowResult, InboundResult, Result, Series, Steps
+from wintunsim.kernel.host import is_host_file
 from wintunsim.trace.whole_file import WholeFile
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ class ResultCache:
 
     def __init__(self, folder: str | PathLike[str]) -> None:
         self.folder = Path(folder).expanduser()
-        self._captures: dict[Path, str] = {}
+        self._digests: dict[Path, str] = {}
         self._can_be_written = True
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -67,8 +68,11 @@ class ResultCache:
             "version": _version(),
             "sources": source_digest(),
             "experiment": experiment.as_dict(),
+            "host": self._digest_of(Path(experiment.host)) if is_host_file(experiment.host) else "",
             "captures": [
-                self._capture(path) for text in (*experiment.workload, *experiment.inbound) for path in _files_in(text)
+                self._digest_of(path)
+                for text in (*experiment.workload, *experiment.inbound)
+                for path in _files_in(text)
             ],
         }
         text = json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
@@ -127,12 +131,12 @@ class ResultCache:
     def _path(self, key: str) -> Path:
         return self.folder / f"{key}.zip"
 
-    def _capture(self, path: Path) -> str:
+    def _digest_of(self, path: Path) -> str:
         path = path.resolve()
-        if path not in self._captures:
+        if path not in self._digests:
             with path.open("rb") as file:
-                self._captures[path] = hashlib.file_digest(file, "sha256").hexdigest()
-        return self._captures[path]
+                self._digests[path] = hashlib.file_digest(file, "sha256").hexdigest()
+        return self._digests[path]
 
 
 def packed(value: Any, name: str, arrays: dict[str, Any]) -> Any:

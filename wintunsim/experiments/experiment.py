@@ -12,13 +12,16 @@ from wintunsim.errors import UsageError
 from wintunsim.experiments.client import Client
 from wintunsim.experiments.result import Result
 from wintunsim.kernel.faults import FaultPlan
-from wintunsim.kernel.host import profile
+from wintunsim.kernel.host import Host, find_host
 from wintunsim.network.options import parse_duration, parse_returns
 
 STORE_BUFFER_MAX_NS = 1_000_000
 
 if TYPE_CHECKING:
     from wintunsim.experiments.sweep import Sweep
+
+TICK_MIN_NS, TICK_MAX_NS = 500_000, 15_625_000
+"""The periods that Windows' timer may have (spec win32 §3)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +37,7 @@ class Experiment:
     """What comes to the client from outside, for it to write into the receive ring, in the same words."""
     client: Client = field(default_factory=Client)
     host: str = "desktop"
-    """The computer, as the name of a profile."""
+    """The computer, as the name of a profile, or of a file that ends in ".toml"."""
     driver: str = DEFAULT_REVISION
     capacity: int = 0x100000
     """The capacity of each ring, in bytes: a power of two from 128 KiB to 64 MiB."""
@@ -46,6 +49,8 @@ class Experiment:
     """What fails, in the words of `--fault`."""
     store_buffer_ns: int = 0
     """How long a store stays where only its own thread sees it, unless a barrier comes before; 0 for not at all."""
+    timer_tick: str = ""
+    """The system timer's period: a time from 0.5 ms to 15.625 ms; the host's own when it is empty."""
     engine: str = "direct"
     """How it is run: `direct`, `step` (every operation, one by one) or `fast` (many packets at once where that is
     possible). The results are the same."""
@@ -61,7 +66,7 @@ class Experiment:
             object.__setattr__(self, "client", Client(**self.client))
         if self.driver not in REVISIONS:
             raise UsageError(f"the driver of the experiment is {self.driver!r}: choose one of {', '.join(REVISIONS)}")
-        profile(self.host)
+        self.computer()
         is_number = isinstance(self.capacity, int) and not isinstance(self.capacity, bool)
         if not is_number or not MIN_RING_CAPACITY <= self.capacity <= MAX_RING_CAPACITY:
             raise UsageError(
@@ -93,6 +98,16 @@ class Experiment:
     def duration_ns(self) -> int:
         """The duration in ns."""
         return parse_duration(self.duration)
+
+    def computer(self) -> Host:
+        """The host with the experiment's tick. UsageError when there is none, or when either makes no sense."""
+        host = find_host(self.host)
+        if not self.timer_tick:
+            return host
+        tick_ns = parse_duration(self.timer_tick)
+        if not TICK_MIN_NS <= tick_ns <= TICK_MAX_NS:
+            raise UsageError(f"the timer_tick of the experiment is {self.timer_tick!r}: give 500us to 15.625ms")
+        return replace(host, costs=replace(host.costs, timer_tick_ns=tick_ns))
 
     def run(self, *, series: bool = False, window_ns: tuple[int, int] | None = None, flows: bool = False) -> Result:
         """Run it. The same experiment has the same result, everywhere.

@@ -19,7 +19,6 @@ from wintunsim.experiments.inbound import Inbound, parse_inbound
 from wintunsim.experiments.result import Moments, Result, Series, Steps, status_name
 from wintunsim.kernel.devices import AdapterDevice
 from wintunsim.kernel.faults import FaultInjector, FaultPlan
-from wintunsim.kernel.host import profile
 from wintunsim.kernel.processors import LimitedMachine
 from wintunsim.kernel.return_policy import ReturnPolicy
 from wintunsim.kernel.returns import Returner
@@ -179,7 +178,7 @@ def _run(
         seed=experiment.seed,
         revision=experiment.driver,
         engine=experiment.engine,
-        host=profile(experiment.host),
+        host=experiment.computer(),
         store_buffer_ns=experiment.store_buffer_ns,
         keeps_trace=experiment.digest or series or window_ns is not None,
     )

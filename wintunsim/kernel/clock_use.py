@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from wintun_model import operations as op
 from wintunsim.kernel.costs import Costs
+from wintunsim.kernel.prices import Price, Prices
 
 UNCLOCKED: frozenset[type[op.Operation]] = frozenset(
     (
@@ -46,6 +47,8 @@ lock for which any order is one that a real machine may take. So runs need a thi
 ordered exactly: ring words, events, waits, calls to NDIS. (The exploring executor orders everything.)
 """
 PRIVATE, VISIBLE, COSTS_LATER = 1, 2, 3
+DRAWN = 4
+"""Added to one of these, or to 0, for an operation whose cost is drawn each time."""
 
 
 def clock_use(kind: type[op.Operation]) -> int:
@@ -62,34 +65,49 @@ SYSTEM_CALLS: frozenset[type[op.Operation]] = frozenset((op.Clear, op.Set, op.Sl
 """What a routine in user mode needs the kernel for."""
 
 
+_FIGURES: dict[type[op.Operation], str] = {
+    op.Fence: "fence_ns",
+    op.FenceAll: "fence_all_ns",
+    op.Set: "event_ns",
+    op.Wait: "event_ns",
+    op.Spin: "pass_ns",
+    op.Sleep: "event_ns",
+    op.ReadClock: "user_call_ns",
+    op.StartThread: "thread_ns",
+    op.Allocate: "allocate_ns",
+    op.Free: "allocate_ns",
+    op.Initialize: "allocate_ns",
+    op.Delete: "allocate_ns",
+    op.Acquire: "lock_ns",
+    op.TryAcquire: "lock_ns",
+    op.AcquireShared: "lock_ns",
+    op.CompleteSend: "ndis_ns",
+    op.IndicateReceive: "ndis_ns",
+    op.IndicateLink: "ndis_ns",
+}
+"""Which of the `Costs` an operation has, where that is not `load_ns`."""
+
+
+def _figure_of(kind: type[op.Operation], *, in_user_mode: bool) -> str | None:
+    return "system_call_ns" if in_user_mode and kind in SYSTEM_CALLS else _FIGURES.get(kind)
+
+
 def costs_of(costs: Costs, *, in_user_mode: bool = False) -> dict[type[op.Operation], int]:
-    """What operations cost, in ns, where that is not `load_ns`."""
-    table = _costs_of(costs)
-    if in_user_mode:
-        table |= dict.fromkeys(SYSTEM_CALLS, costs.system_call_ns)
+    """What operations cost, in ns, where that is not `load_ns`; the median of what varies."""
+    table = {op.Yield: 0, op.Work: 0}
+    for kind in (*_FIGURES, *SYSTEM_CALLS):
+        name = _figure_of(kind, in_user_mode=in_user_mode)
+        if name is not None:
+            table[kind] = costs.typical(name)
     return table
 
 
-def _costs_of(costs: Costs) -> dict[type[op.Operation], int]:
-    return {
-        op.Fence: costs.fence_ns,
-        op.FenceAll: costs.fence_all_ns,
-        op.Set: costs.event_ns,
-        op.Wait: costs.event_ns,
-        op.Spin: costs.pass_ns,
-        op.Sleep: costs.event_ns,
-        op.Yield: 0,
-        op.ReadClock: costs.user_call_ns,
-        op.Work: 0,
-        op.StartThread: costs.thread_ns,
-        op.Allocate: costs.allocate_ns,
-        op.Free: costs.allocate_ns,
-        op.Initialize: costs.allocate_ns,
-        op.Delete: costs.allocate_ns,
-        op.Acquire: costs.lock_ns,
-        op.TryAcquire: costs.lock_ns,
-        op.AcquireShared: costs.lock_ns,
-        op.CompleteSend: costs.ndis_ns,
-        op.IndicateReceive: costs.ndis_ns,
-        op.IndicateLink: costs.ndis_ns,
-    }
+def prices_of(prices: Prices, *, in_user_mode: bool = False) -> dict[type[op.Operation], Price]:
+    """What draws the costs of those operations whose costs vary."""
+    table = {}
+    for kind in (*_FIGURES, *SYSTEM_CALLS):
+        name = _figure_of(kind, in_user_mode=in_user_mode)
+        price = prices.varying(name) if name is not None else None
+        if price is not None:
+            table[kind] = price
+    return table

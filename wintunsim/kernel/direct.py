@@ -12,9 +12,8 @@ from __future__ import annotations
 import ast
 import copy
 import inspect
-import textwrap
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from types import CodeType
 from typing import Any
@@ -23,6 +22,8 @@ from wintun_model import client, client_strategies, receive, ring, send, session
 from wintun_model import operations as op
 from wintunsim.kernel.clock_use import COSTS_LATER, PRIVATE, VISIBLE, clock_use
 from wintunsim.kernel.machine import Machine
+from wintunsim.kernel.prices import Price
+from wintunsim.kernel.syntax import code_of, expression_of_text, source_tree, unplaced
 
 ROUTINES: tuple[Any, ...] = (
     send.send,
@@ -111,56 +112,31 @@ class _CannotCompile(Exception):
     """A routine has a form that the compiler does not know: `args` say which."""
 
 
-def _source_tree(function: Any) -> ast.FunctionDef | None:
-    try:
-        lines, first = inspect.getsourcelines(function)
-    except (OSError, TypeError):
-        return None
-    tree = ast.parse(textwrap.dedent("".join(lines)))
-    ast.increment_lineno(tree, first - 1)
-    definition = tree.body[0]
-    assert isinstance(definition, ast.FunctionDef)
-    return definition
-
-
-def _unplaced(node: ast.AST) -> Any:
-    """A tree without its lines, so that it takes those of where it is put."""
-    for part in ast.walk(node):
-        for name in ("lineno", "col_offset", "end_lineno", "end_col_offset"):
-            vars(part).pop(name, None)
-    return node
-
-
-def _code(text: str) -> list[ast.stmt]:
-    """Statements of ours."""
-    body: list[ast.stmt] = _unplaced(ast.parse(text)).body
-    return body
-
-
-def _test(text: str) -> ast.expr:
-    """An expression of ours."""
-    body: ast.expr = _unplaced(ast.parse(text, mode="eval")).body
-    return body
-
-
 @cache
 def _expression_of(function: Any) -> tuple[ast.expr, tuple[str, ...]]:
     """What a function returns, with the calls of other such functions in it replaced; and its parameters' names."""
-    definition = _source_tree(function)
+    definition = source_tree(function)
     if definition is None or not isinstance(definition.body[-1], ast.Return) or definition.body[-1].value is None:
         raise _CannotCompile(function.__name__)
-    inner = _Compiler(function, {})
-    return _unplaced(inner.expression(definition.body[-1].value)), tuple(inspect.signature(function).parameters)
+    inner = _Compiler(function, {}, frozenset(), inlines_locks=True)
+    return unplaced(inner.expression(definition.body[-1].value)), tuple(inspect.signature(function).parameters)
 
 
 class _Compiler:
     """Turns one routine's statements into those of a plain function. `_t` is the running thread's time."""
 
-    def __init__(self, function: Any, names: dict[str, str], *, inlines_locks: bool = True) -> None:
+    def __init__(
+        self, function: Any, names: dict[str, str], drawn: frozenset[type[op.Operation]], *, inlines_locks: bool
+    ) -> None:
         self.globals = function.__globals__
         self.names = names
+        self.drawn = drawn
         self.inlines_locks = inlines_locks
         self._temporaries = 0
+
+    def _cost(self, kind: type[op.Operation]) -> str:
+        """What an operation costs: a constant, or what is drawn when it begins."""
+        return f"_c_{kind.__name__}()" if kind in self.drawn else f"_c_{kind.__name__}"
 
     # -- operations -------------------------------------------------------------------------------------------------
 
@@ -191,10 +167,10 @@ class _Compiler:
         if kind not in _TIMELESS:
             raise _CannotCompile(f"{kind.__name__} inside an expression")
         if clock_use(kind) == VISIBLE:
-            cost = f"(_t := _visible(_t + _c_{kind.__name__}))"
+            cost = f"(_t := _visible(_t + {self._cost(kind)}))"
         else:
-            cost = f"(_t := _t + _c_{kind.__name__})"
-        return ast.IfExp(_test(f"{cost} >= 0"), self._effect(kind, fields, keywords), ast.Constant(None))
+            cost = f"(_t := _t + {self._cost(kind)})"
+        return ast.IfExp(expression_of_text(f"{cost} >= 0"), self._effect(kind, fields, keywords), ast.Constant(None))
 
     def _alone(self, node: ast.Yield, targets: list[ast.expr] | None) -> list[ast.stmt]:
         """An operation as a statement of its own, or the whole right side of an assignment."""
@@ -211,24 +187,27 @@ class _Compiler:
                 statements.append(ast.Assign([ast.Name(name, ast.Store())], field))
                 field = ast.Name(name, ast.Load())
             plain.append(field)
-        cost = f"_c_{kind.__name__}"
+        cost = self._cost(kind)
+        if use == COSTS_LATER and kind in self.drawn:
+            statements += code_of(f"_cost = {cost}")
+            cost = "_cost"
         if use == 0:
-            statements += _code(f"_t += {cost}")
+            statements += code_of(f"_t += {cost}")
         elif use == PRIVATE:
-            statements += _code(f"_m.now = _t = _t + {cost}")
+            statements += code_of(f"_m.now = _t = _t + {cost}")
         elif use == COSTS_LATER:
-            statements += _code("_m.now = _t\nif _t > _m.horizon:\n    _m.give_way()")
+            statements += code_of("_m.now = _t\nif _t > _m.horizon:\n    _m.give_way()")
         else:
-            statements += _code(f"_m.now = _t = _t + {cost}\nif _t > _m.horizon:\n    _m.give_way()")
+            statements += code_of(f"_m.now = _t = _t + {cost}\nif _t > _m.horizon:\n    _m.give_way()")
         if kind in _UNCONTENDED and targets is None and self.inlines_locks:
             lock, name = ast.unparse(plain[0]), f"_e_{kind.__name__}"
-            return statements + _code(_UNCONTENDED[kind].format(lock=lock, effect=f"{name}({lock})\n    _t = _m.now"))
+            return statements + code_of(_UNCONTENDED[kind].format(lock=lock, effect=f"{name}({lock})\n    _t = _m.now"))
         effect = self._effect(kind, plain, keywords)
         statements.append(ast.Expr(effect) if targets is None else ast.Assign(targets, effect))
         if use == COSTS_LATER:
-            statements += _code(f"_t = _m.now + {cost}")
+            statements += code_of(f"_t = _m.now + {cost}")
         elif use:
-            statements += _code("_t = _m.now")
+            statements += code_of("_t = _m.now")
         return statements
 
     def _call(self, node: ast.YieldFrom, targets: list[ast.expr] | None) -> list[ast.stmt]:
@@ -245,7 +224,7 @@ class _Compiler:
         else:
             raise _CannotCompile(ast.unparse(node))
         call: ast.stmt = ast.Expr(called) if targets is None else ast.Assign(targets, called)
-        return [*_code("_m.now = _t"), call, *_code("_t = _m.now")]
+        return [*code_of("_m.now = _t"), call, *code_of("_t = _m.now")]
 
     # -- statements -------------------------------------------------------------------------------------------------
 
@@ -308,7 +287,7 @@ class _Compiler:
             make = self._alone if isinstance(value, ast.Yield) else self._call
             return make(value, targets)  # type: ignore[arg-type]
         if isinstance(node, ast.Return):
-            leave = _code("_m.now = _t")
+            leave = code_of("_m.now = _t")
             if node.value is None:
                 return [*leave, node]
             self._temporaries += 1
@@ -332,22 +311,25 @@ class _Compiler:
 
 
 @cache
-def compiled_code(*, inlines_locks: bool = True) -> dict[Any, CodeType]:
+def compiled_code(
+    *, inlines_locks: bool = True, drawn: frozenset[type[op.Operation]] = frozenset()
+) -> dict[Any, CodeType]:
     """The code of each of `ROUTINES` that can be compiled, once for a host process.
 
     Without `inlines_locks` free locks are taken by their effect too, for a machine to which holding them means more.
+    The costs of the operations in `drawn` are drawn each time.
     """
     codes: dict[Any, CodeType] = {}
     names = {function.__name__: f"_direct_{function.__name__}" for function in ROUTINES}
     for function in ROUTINES:
-        definition = _source_tree(function)
+        definition = source_tree(function)
         if definition is None:
             continue
         try:
-            body = _Compiler(function, names, inlines_locks=inlines_locks).statements(definition.body)
+            body = _Compiler(function, names, drawn, inlines_locks=inlines_locks).statements(definition.body)
         except _CannotCompile:
             continue
-        definition.body = [*_code("_t = _m.now"), *body, *_code("_m.now = _t")]
+        definition.body = [*code_of("_t = _m.now"), *body, *code_of("_m.now = _t")]
         definition.name = names[function.__name__]
         definition.returns = None
         definition.decorator_list = []
@@ -364,12 +346,15 @@ def compiled_code(*, inlines_locks: bool = True) -> dict[Any, CodeType]:
 def compile_routines(
     machine: Machine,
     effects: dict[type[op.Operation], Callable[..., Any]],
-    costs: dict[type[op.Operation], int],
+    costs: Mapping[type[op.Operation], int | Price],
     run: Callable[[Any], Any],
     *,
     inlines_locks: bool,
 ) -> dict[CodeType, Callable[..., Any]]:
-    """The compiled routines of one machine, by the code of the generator function that each stands for."""
+    """The compiled routines of one machine, by the code of the generator function that each stands for.
+
+    `costs` has what each operation costs in ns, or what draws that.
+    """
 
     def visible(now: int) -> int:
         machine.now = now
@@ -385,7 +370,8 @@ def compile_routines(
     def stepped(routine: Any) -> Callable[..., Any]:
         return lambda *arguments, **keywords: run(routine(*arguments, **keywords))
 
-    codes = compiled_code(inlines_locks=inlines_locks)
+    drawn = frozenset(kind for kind, cost in costs.items() if callable(cost))
+    codes = compiled_code(inlines_locks=inlines_locks, drawn=drawn)
     own |= {f"_direct_{routine.__name__}": stepped(routine) for routine in ROUTINES if routine not in codes}
     compiled: dict[CodeType, Callable[..., Any]] = {}
     for routine, code in codes.items():

@@ -82,6 +82,7 @@ class TimedEffects:
     def __init__(self, machine: Machine, surroundings: Surroundings, run: Callable[[op.Routine[Any]], Any]) -> None:
         self.machine = machine
         self._record = machine.trace.record
+        self._copy_ns = machine.prices.copy_ns
         self.surroundings = surroundings
         self._run = run
         self.spins: dict[op.Word, WordWatch] = {}
@@ -180,11 +181,11 @@ class TimedEffects:
             machine.signalled(self.spins[word])
 
     def _copy_in(self, memory: op.PacketMemory, offset: int, data: bytes | None, size: int) -> None:
-        self.machine.now += self.machine.costs.copy_ns(size)
+        self.machine.now += self._copy_ns(size)
         copy_in(memory, offset, data, size)
 
     def _copy_out(self, memory: op.PacketMemory, offset: int, size: int) -> bytes:
-        self.machine.now += self.machine.costs.copy_ns(size)
+        self.machine.now += self._copy_ns(size)
         return copy_out(memory, offset, size)
 
     @staticmethod
@@ -238,7 +239,7 @@ class TimedEffects:
             routine.close()
             return None
         return self.machine.start_thread(
-            name, lambda: self._run(routine), priority=priority, delay_ns=self.machine.costs.wake_ns
+            name, lambda: self._run(routine), priority=priority, delay_ns=self.machine.prices.wake_ns()
         )
 
     # -- objects and pages ------------------------------------------------------------------------------------------
@@ -327,6 +328,7 @@ class TimedEffects:
                     return
                 lock.shared += 1
             lock.waiters.popleft()
-            machine.make_ready(thread, machine.now + machine.costs.pass_ns)
+            delay_ns = machine.prices.contended_lock_ns() if lock.is_spin else machine.costs.pass_ns
+            machine.make_ready(thread, machine.now + delay_ns)
             if is_exclusive:
                 return

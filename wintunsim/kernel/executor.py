@@ -15,7 +15,7 @@ from typing import Any, Protocol, TypeVar
 from wintun_model import operations as op
 from wintun_model.effects import handler
 from wintun_model.errors import DriverFault, ModelError
-from wintunsim.kernel.clock_use import COSTS_LATER, VISIBLE, clock_use, costs_of
+from wintunsim.kernel.clock_use import COSTS_LATER, DRAWN, VISIBLE, clock_use, costs_of, prices_of
 from wintunsim.kernel.direct import compile_routines
 from wintunsim.kernel.effects import Surroundings, TimedEffects
 from wintunsim.kernel.machine import Machine, ThreadKilled
@@ -73,11 +73,16 @@ class Executor:
         costs = costs_of(machine.costs, in_user_mode=kernel is not None)
         plain = self.effects.table
         cost = {kind: costs.get(kind, machine.costs.load_ns) for kind in plain}
-        self._table = {kind: (handler(kind, plain[kind]), cost[kind], clock_use(kind)) for kind in plain}
+        prices = prices_of(machine.prices, in_user_mode=kernel is not None)
+        self._table: dict[type[op.Operation], tuple[Callable[[Any], Any], Any, int]] = {}
+        """By operation: its effect, its cost in ns or what draws it, its use of the clock."""
+        for kind, effect in plain.items():
+            use = clock_use(kind) + (DRAWN if kind in prices else 0)
+            self._table[kind] = (handler(kind, effect), prices.get(kind, cost[kind]), use)
         self._direct: dict[CodeType, Callable[..., Any]] = {}
         if engine == "direct":
             locks_are_plain = not isinstance(machine, LimitedMachine) and not isinstance(self.effects, BufferedEffects)
-            self._direct = compile_routines(machine, plain, cost, self.run, inlines_locks=locks_are_plain)
+            self._direct = compile_routines(machine, plain, {**cost, **prices}, self.run, inlines_locks=locks_are_plain)
 
     def replace(self, routine: Callable[..., op.Routine[Any]], function: Callable[..., Any]) -> None:
         """Have `function` called with the routine's arguments wherever that routine is to begin."""
@@ -123,13 +128,16 @@ class Executor:
             while True:
                 operation = send(value)
                 effect, cost, use = table[operation.__class__]
-                if use == COSTS_LATER:
-                    machine.now = now
-                    if now > machine.horizon:
-                        machine.give_way()
-                    value = effect(operation)
-                    now = machine.now + cost
-                    continue
+                if use >= COSTS_LATER:
+                    if use >= DRAWN:
+                        cost, use = cost(), use - DRAWN
+                    if use == COSTS_LATER:
+                        machine.now = now
+                        if now > machine.horizon:
+                            machine.give_way()
+                        value = effect(operation)
+                        now = machine.now + cost
+                        continue
                 now += cost
                 if use:
                     machine.now = now

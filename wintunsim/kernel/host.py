@@ -9,13 +9,15 @@ import tomllib
 from dataclasses import dataclass, field, fields
 from functools import cache
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 from wintunsim.errors import UsageError
-from wintunsim.kernel.costs import Costs
+from wintunsim.kernel.costs import VARYING, Costs
 from wintunsim.kernel.distribution import Distribution
 
 PROCESSORS_MAX = 256
+ENDING = ".toml"
 _NOTHING = Distribution.of(0)
 
 
@@ -60,8 +62,36 @@ class Host:
 def profile(name: str) -> Host:
     """The profile of that name. UsageError when there is none."""
     if name not in profiles():
-        raise UsageError(f"there is no host {name!r}: choose one of {', '.join(profiles())}")
+        raise UsageError(
+            f"there is no host {name!r}: choose one of {', '.join(profiles())}, or name a file that ends in {ENDING}"
+        )
     return profiles()[name]
+
+
+def is_host_file(name: str) -> bool:
+    """Whether a host is named by its file."""
+    return name.endswith(ENDING)
+
+
+def find_host(name: str) -> Host:
+    """The profile of that name, or the host that a file of that name describes: one that ends in ".toml".
+
+    UsageError when there is none, and for whatever makes no sense in the file.
+    """
+    if not isinstance(name, str):
+        raise UsageError(f"the host is {name!r}: give the name of a profile or of a file")
+    if not is_host_file(name):
+        return profile(name)
+    try:
+        text = Path(name).read_text(encoding="utf-8")
+        data = tomllib.loads(text)
+    except OSError as error:
+        raise UsageError(f"the host {name!r} cannot be read ({error.strerror}): name another file") from None
+    except UnicodeDecodeError:
+        raise UsageError(f"the host {name!r} is no text in UTF-8: write it as TOML") from None
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"the host {name!r} is no TOML: {error}") from None
+    return read_host(data, Path(name).name.removesuffix(ENDING))
 
 
 @cache
@@ -70,17 +100,20 @@ def profiles() -> dict[str, Host]:
     found = [Host()]
     folder = files("wintunsim.kernel") / "profiles"
     for entry in sorted(folder.iterdir(), key=lambda entry: entry.name):
-        if entry.name.endswith(".toml"):
-            found.append(read_host(tomllib.loads(entry.read_text(encoding="utf-8")), entry.name.removesuffix(".toml")))
+        if entry.name.endswith(ENDING):
+            found.append(read_host(tomllib.loads(entry.read_text(encoding="utf-8")), entry.name.removesuffix(ENDING)))
     return {host.name: host for host in found}
 
 
 def read_host(data: dict[str, Any], name: str) -> Host:
     """A host from the tables of a profile: `[host]`, `[costs]`, `[[background]]`; the form of the files.
 
-    Each figure stands alone, or as a table with `value` and `source`. UsageError names a field that is not known, or
-    a value out of range.
+    Each figure stands alone, or as a table with `value` and `source`. A figure that varies is a table of percentiles.
+    UsageError names a field that is not known, or a value out of range.
     """
+    unknown = set(data) - {"host", "costs", "background"}
+    if unknown:
+        raise UsageError(f"the host {name!r} has the table {min(unknown)!r}: there are host, costs and background")
     sources: dict[str, str] = {}
     given = _figures(name, data, "host", sources)
     known = {item.name for item in fields(Host)} - {"name", "costs", "background", "sources"}
@@ -91,20 +124,28 @@ def read_host(data: dict[str, Any], name: str) -> Host:
     _check(name, given, "processors", 1, PROCESSORS_MAX)
     _check(name, given, "quantum_ns", 1000, 10**10)
     _check(name, given, "idle_after_ns", 0, 10**10)
+    if not isinstance(given.get("boosts", True), bool):
+        raise UsageError(f"boosts of the host {name!r} is {given['boosts']!r}: give true or false")
     costs = _figures(name, data, "costs", sources)
     _refuse_unknown(name, "costs", costs, {item.name for item in fields(Costs)})
-    for key in costs:
-        _check(name, costs, key, 0, 10**12)
-    background = tuple(_background(name, row) for row in data.get("background", ()))
-    unknown = set(data) - {"host", "costs", "background"}
-    if unknown:
-        raise UsageError(f"the host {name!r} has the table {min(unknown)!r}: there are host, costs and background")
+    for key, value in costs.items():
+        if key in VARYING and isinstance(value, list):
+            costs[key] = Distribution.of(value, f"{key} of the host {name!r}")
+        else:
+            _check(name, costs, key, 1 if key == "timer_tick_ns" else 0, 10**12)
+    loads = data.get("background", [])
+    if not isinstance(loads, list) or not all(isinstance(row, dict) for row in loads):
+        raise UsageError(f"background of the host {name!r} is no list of tables: write [[background]]")
+    background = tuple(_background(name, row) for row in loads)
     return Host(name=name, costs=Costs(**costs), background=background, sources=sources, **given)
 
 
 def _figures(name: str, data: dict[str, Any], table: str, sources: dict[str, str]) -> dict[str, Any]:
     given: dict[str, Any] = {}
-    for key, value in data.get(table, {}).items():
+    rows = data.get(table, {})
+    if not isinstance(rows, dict):
+        raise UsageError(f"{table} of the host {name!r} is no table: write [{table}], and its figures below")
+    for key, value in rows.items():
         if isinstance(value, dict):
             if "value" not in value:
                 raise UsageError(f"{key} of the host {name!r} has no value: write {key} = {{ value = …, source = … }}")

@@ -10,6 +10,7 @@ import simpy
 from wintun_model.operations import Event
 from wintun_model.trace import Kind
 from wintunsim.kernel.costs import Costs
+from wintunsim.kernel.prices import Prices
 from wintunsim.kernel.scheduler import FOREVER, TIMED_OUT, Scheduler
 from wintunsim.kernel.streams import Stream
 from wintunsim.kernel.thread import Thread, ThreadKilled, Waitable
@@ -29,6 +30,7 @@ class Machine(Scheduler):
         super().__init__(costs or Costs(), keeps_trace=keeps_trace)
         self.seed = seed
         self._streams: dict[str, Stream] = {}
+        self.prices = Prices(self.costs, self.stream)
         self.tick_phase_ns = self.stream("kernel.tick").below(self.costs.timer_tick_ns)
 
     # -- randomness and clocks --------------------------------------------------------------------------------------
@@ -95,8 +97,8 @@ class Machine(Scheduler):
             self._record_wake(thread, objects, index)
         return index
 
-    def wait_quietly(self, objects: Sequence[Waitable], deadline_ns: int, wake_ns: int) -> int:
-        """Wait for any of `objects` without a word in the trace, noticing within `wake_ns`."""
+    def wait_quietly(self, objects: Sequence[Waitable], deadline_ns: int, wake_ns: int | None = None) -> int:
+        """Wait for any of `objects` without a word in the trace, noticing within `wake_ns`, or the usual time."""
         thread = self.current
         if thread is None or thread.is_killed:
             self._refuse()
@@ -150,7 +152,7 @@ class Machine(Scheduler):
             index = self._try_satisfy(thread, thread.wait_objects, thread.wait_all)
             if index is not None:
                 self.forget_wait(thread)
-                wake_ns = self.costs.wake_ns if thread.wake_ns is None else thread.wake_ns
+                wake_ns = self.prices.wake_ns() if thread.wake_ns is None else thread.wake_ns
                 self.make_ready(thread, self.time() + wake_ns, index)
 
     def forget_wait(self, thread: Thread) -> None:

@@ -8,12 +8,14 @@ not preempted. One that spins occupies its processor; the driver's reader, whose
 from __future__ import annotations
 
 from collections.abc import Sequence
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from typing import Any
 
 from wintun_model.operations import Event, Lock
-from wintunsim.kernel.host import Background, Host
-from wintunsim.kernel.machine import TIMED_OUT, Machine, Thread, Waitable
+from wintunsim.kernel.background import start_background
+from wintunsim.kernel.balance_set import BOOSTED_NS, BOOSTED_PRIORITY, BalanceSetManager
+from wintunsim.kernel.host import Host
+from wintunsim.kernel.machine import FOREVER, TIMED_OUT, Machine, Thread, Waitable
 from wintunsim.kernel.scheduling import Processor, Scheduling
 
 BOOST_DRIVER = 2
@@ -29,7 +31,10 @@ REAL_TIME = 16
 class LimitedMachine(Machine):
     """A `Machine` with the processors of a host."""
 
-    __slots__ = ("_boost", "_queue", "_queue_order", "_state", "_stream", "host", "preemptions", "processors")
+    __slots__ = (
+        "_balance", "_boost", "_draw_idle_exit", "_draw_switch", "_queue", "_queue_order", "_state", "host",
+        "preemptions", "processors",
+    )  # fmt: skip
 
     def __init__(self, seed: int, host: Host, *, keeps_trace: bool = True) -> None:
         super().__init__(seed, host.costs, keeps_trace=keeps_trace)
@@ -40,22 +45,14 @@ class LimitedMachine(Machine):
         self._queue: list[tuple[int, int, Thread]] = []
         """Ready threads without a processor: (-priority, order, thread)."""
         self._queue_order = 0
+        self._balance = BalanceSetManager(self.stream("kernel.balance set"))
         self._state: dict[Thread, Scheduling] = {}
         self._boost = 0
-        self._stream = self.stream("kernel.processors")
+        self._draw_switch = host.switch.sampler(self.stream("kernel.host switch"))
+        self._draw_idle_exit = host.idle_exit.sampler(self.stream("kernel.host idle_exit"))
         for load in host.background:
             for _ in range(load.threads):
-                self._start_background(load)
-
-    def _start_background(self, load: Background) -> None:
-        stream = self.stream(f"kernel.background {len(self.threads) + 1}")
-
-        def work() -> None:
-            while True:
-                self.sleep_until(self.now + max(1, load.idle.draw(stream)))
-                self.spend(max(1, load.busy.draw(stream)))
-
-        self.start_thread(f"background {len(self.threads) + 1}", work, priority=load.priority)
+                start_background(self, load)
 
     # -- what threads do ------------------------------------------------------------------------------------------
 
@@ -94,7 +91,7 @@ class LimitedMachine(Machine):
         self._switch(thread)
 
     def _end_quantum(self, thread: Thread, state: Scheduling) -> None:
-        state.boost = max(0, state.boost - 1)
+        state.lower_boost()
         state.quantum_end_ns = self.now + self.host.quantum_ns
         if self._is_wanted(self.priority_of(thread)):
             self._requeue(thread, state, self.now)
@@ -116,6 +113,7 @@ class LimitedMachine(Machine):
         super()._stop_running(thread, deadline_ns)
         state = self.scheduling(thread)
         if not state.is_spinning:
+            state.end_rescue()
             self._release(state, self.now)
         elif state.yields and not state.level and self._queue:
             self._requeue(thread, state, self.now)
@@ -197,6 +195,9 @@ class LimitedMachine(Machine):
             if generation != thread.generation:
                 heappop(ready)
                 continue
+            if time_ns >= self._balance.due_ns < self.foreign:
+                self._rescue(self._balance.due_ns)
+                continue
             if time_ns >= self.foreign:
                 break
             heappop(ready)
@@ -210,6 +211,8 @@ class LimitedMachine(Machine):
             if self._queue and not state.level and state.quantum_end_ns <= self.horizon:
                 # Somebody waits for a processor: look at the quantum when it ends.
                 self.horizon = max(time_ns, state.quantum_end_ns - 1)
+            if self._balance.due_ns <= self.horizon:
+                self.horizon = self._balance.due_ns - 1
             return thread
         self.current = None
         return None
@@ -227,7 +230,7 @@ class LimitedMachine(Machine):
             return False
         processor = self._idle_processor(thread) or self._take_processor(thread, now)
         if processor is None:
-            self._enqueue(thread, state)
+            self._enqueue(thread, state, now)
             return False
         delay = self._dispatch(processor, thread, state, now)
         if delay:
@@ -266,12 +269,15 @@ class LimitedMachine(Machine):
         # It goes on where it was taken off, with what is left of its quantum.
         state.quantum_left_ns = max(0, state.quantum_end_ns - now)
         self._leave(state, now)
-        self._enqueue(victim, state, in_front=True)
+        self._enqueue(victim, state, now, in_front=True)
         return best[2]
 
-    def _enqueue(self, thread: Thread, state: Scheduling, *, in_front: bool = False) -> None:
+    def _enqueue(self, thread: Thread, state: Scheduling, now: int, *, in_front: bool = False) -> None:
         self._queue_order += 1
         state.is_queued = True
+        state.ready_since_ns = now
+        if self.host.boosts:
+            self._balance.expect(now)
         order = -self._queue_order if in_front else self._queue_order
         heappush(self._queue, (-self.priority_of(thread), order, thread))
 
@@ -284,17 +290,19 @@ class LimitedMachine(Machine):
         processor = state.processor
         assert processor is not None
         state.remaining_ns = 0
+        if not in_front:
+            state.end_rescue()
         self._leave(state, now)
-        self._enqueue(thread, state, in_front=in_front)
+        self._enqueue(thread, state, now, in_front=in_front)
         self._dispatch_next(processor, now)
 
     def _dispatch(self, processor: Processor, thread: Thread, state: Scheduling, now: int) -> int:
         """Give a processor to a thread: how long that takes, in ns."""
         delay = 0
         if processor.thread is None and now - processor.idle_since_ns >= self.host.idle_after_ns:
-            delay += self.host.idle_exit.draw(self._stream)
+            delay += self._draw_idle_exit()
         if processor.last is not thread:
-            delay += self.host.switch.draw(self._stream)
+            delay += self._draw_switch()
             state.switches += 1
         processor.thread = processor.last = thread
         state.processor = processor
@@ -325,13 +333,40 @@ class LimitedMachine(Machine):
             state = self.scheduling(thread)
             if thread.ended.signalled or not state.is_queued:
                 continue
-            state.is_queued = False
-            delay = self._dispatch(processor, thread, state, now)
-            if not state.is_spinning:
-                state.due_ns = now + delay + state.remaining_ns
-                state.remaining_ns = 0
-                self._push(thread, state.due_ns)
-            return
+            self._run_queued(processor, thread, state, now)
+            break
+        if not self._queue:
+            self._balance.due_ns = FOREVER
+
+    def _run_queued(self, processor: Processor, thread: Thread, state: Scheduling, now: int) -> None:
+        """Let a thread that was in the queue go on where it was taken off."""
+        state.is_queued = False
+        delay = self._dispatch(processor, thread, state, now)
+        if not state.is_spinning:
+            state.due_ns = now + delay + state.remaining_ns
+            state.remaining_ns = 0
+            self._push(thread, state.due_ns)
+
+    def _rescue(self, now: int) -> None:
+        """The balance set manager boosts threads that have starved."""
+        ready = [
+            (state.ready_since_ns, thread)
+            for _, _, thread in self._queue
+            if (state := self.scheduling(thread)).is_queued and self.priority_of(thread) < BOOSTED_PRIORITY
+        ]
+        for thread in self._balance.look(ready, now):
+            self._queue = [row for row in self._queue if row[2] is not thread]
+            heapify(self._queue)
+            state = self.scheduling(thread)
+            state.rescue(BOOSTED_PRIORITY - thread.priority, BOOSTED_NS)
+            processor = self._take_processor(thread, now)
+            if processor is None:
+                self._enqueue(thread, state, now)
+            else:
+                self._run_queued(processor, thread, state, now)
+
+    def _schedule_pump(self, time_ns: int) -> None:
+        super()._schedule_pump(min(time_ns, self._balance.due_ns))
 
     def _end(self, thread: Thread) -> None:
         now = self.time()
@@ -343,7 +378,8 @@ class LimitedMachine(Machine):
     # -- the outcome ----------------------------------------------------------------------------------------------
 
     def report(self) -> dict[str, Any]:
-        """How busy processors and threads were: busy time in ns, dispatches, preemptions."""
+        """How busy processors and threads were: busy time in ns, dispatches, preemptions, boosts of threads
+        that had starved."""
         now = self.latest
         for state in self._state.values():
             if state.processor is not None and now > state.since_ns:
@@ -354,6 +390,7 @@ class LimitedMachine(Machine):
             "name": self.host.name,
             "processors": [processor.busy_ns for processor in self.processors],
             "preemptions": self.preemptions,
+            "starved": self._balance.boosted,
             "threads": [
                 {"name": thread.name, "busy_ns": state.busy_ns, "dispatches": state.switches}
                 for thread, state in self._state.items()

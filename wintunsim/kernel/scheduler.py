@@ -1,10 +1,8 @@
 """The engine: simulated threads on greenlets, in virtual time, inside one simpy event (design §5).
 
-Every simulated thread is a greenlet. Ready threads stand in a small heap of (time, order, thread); the earliest
-one runs. `now` is the time of the running thread; it runs on, without leaving Python, until its time passes `horizon`,
-which is the last moment before anybody else is due: another thread, or a simpy event that is not ours. Ties: simpy's
-own events come before threads, and threads in the order of their start. So who is first never depends on what else
-runs, which lets an engine that runs ahead with each thread on its own come to the same order.
+Ready threads stand in a small heap of (time, order, thread); the earliest one runs, without leaving Python, until its
+time `now` passes `horizon`: the last moment before another thread or a foreign simpy event is due. Ties: simpy's events
+come before threads, and threads in the order of their start, whatever else runs.
 """
 
 from __future__ import annotations
@@ -21,6 +19,7 @@ from wintun_model.operations import Lock
 from wintun_model.trace import Kind, Trace
 from wintunsim.kernel.costs import Costs
 from wintunsim.kernel.environment import Environment
+from wintunsim.kernel.prices import Prices
 from wintunsim.kernel.thread import Thread, ThreadKilled
 
 FOREVER = 1 << 62
@@ -44,8 +43,10 @@ class Scheduler:
 
     __slots__ = (
         "_hub", "_order", "_pump_due", "_pump_event", "_ready", "_record", "costs", "current", "environment",
-        "foreign", "horizon", "latest", "limit", "now", "threads", "trace",
+        "foreign", "horizon", "latest", "limit", "now", "prices", "threads", "trace",
     )  # fmt: skip
+
+    prices: Prices  # What the costs come to each time; the `Machine` makes it.
 
     def __init__(self, costs: Costs, *, keeps_trace: bool = True) -> None:
         self.costs = costs
@@ -161,7 +162,7 @@ class Scheduler:
             return
         thread.interruption = error
         self.forget_wait(thread)
-        self.make_ready(thread, self.time() + self.costs.wake_ns)
+        self.make_ready(thread, self.time() + self.prices.wake_ns())
 
     # -- scheduling -------------------------------------------------------------------------------------------------
 

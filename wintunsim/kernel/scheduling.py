@@ -22,8 +22,8 @@ class Scheduling:
     """What the scheduler knows of one thread."""
 
     __slots__ = (
-        "boost", "busy_ns", "due_ns", "is_queued", "is_spinning", "level", "processor", "quantum_end_ns",
-        "quantum_left_ns", "remaining_ns", "since_ns", "switches", "yields",
+        "boost", "busy_ns", "due_ns", "is_queued", "is_rescued", "is_spinning", "level", "processor", "quantum_end_ns",
+        "quantum_left_ns", "ready_since_ns", "remaining_ns", "since_ns", "switches", "yields",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -32,6 +32,10 @@ class Scheduling:
         self.level = 0
         """How many spin locks it holds: above 0 it is not preempted."""
         self.is_queued = False
+        self.ready_since_ns = 0
+        """Since when it is in the queue."""
+        self.is_rescued = False
+        """Whether its boost is that of a thread which has starved."""
         self.is_spinning = False
         self.yields = False
         """Whether its spin lets anybody else run."""
@@ -45,6 +49,20 @@ class Scheduling:
         self.since_ns = 0
         self.busy_ns = 0
         self.switches = 0
+
+    def lower_boost(self) -> None:
+        """A quantum has ended: a boost falls by one, that of a thread which had starved at once."""
+        self.boost = max(0, self.boost - 1)
+        self.end_rescue()
+
+    def rescue(self, boost: int, quantum_ns: int) -> None:
+        """It has starved: it gets this boost for so long."""
+        self.is_rescued, self.boost, self.quantum_left_ns = True, boost, quantum_ns
+
+    def end_rescue(self) -> None:
+        """The boost of a thread that had starved ends, at the latest when it waits or yields."""
+        if self.is_rescued:
+            self.is_rescued, self.boost = False, 0
 
     def busy_until(self, now: int) -> int:
         """How long it has had a processor up to now, in ns."""

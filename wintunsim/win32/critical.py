@@ -52,7 +52,7 @@ def _acquire(context: Context, lock: _Lock, is_exclusive: bool) -> None:
         return
     event = Event(f"{thread.name} lock", manual_reset=True)
     lock.waiters.append((thread, is_exclusive, event))
-    context.machine.spend(context.machine.costs.system_call_ns)
+    context.machine.spend(context.machine.prices.system_call_ns())
     context.machine.wait((event,))
 
 
@@ -228,7 +228,7 @@ def _sleep(context: Context, queue: deque[Event], milliseconds: int) -> int:
     machine = context.machine
     event = Event(f"{context.thread.name} wake-up", manual_reset=True)
     queue.append(event)
-    machine.spend(machine.costs.system_call_ns)
+    machine.spend(machine.prices.system_call_ns())
     if milliseconds == INFINITE:
         machine.wait((event,))
     elif machine.wait((event,), deadline_ns=tick_after(context, machine.now + milliseconds * 1_000_000)) == TIMED_OUT:

@@ -84,7 +84,7 @@ def _session(context: Context, handle: int, function: str) -> Session:
 
 
 def _system_call(context: Context) -> None:
-    context.machine.spend(context.machine.costs.system_call_ns)
+    context.machine.spend(context.machine.prices.system_call_ns())
 
 
 def _start(context: Context, session: Session, device: Any, capacity: int) -> int:

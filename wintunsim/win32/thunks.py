@@ -75,7 +75,7 @@ def make(function, context, machine, exceptions, refuses, cost_ns, fault):
             if exceptions or thread is None or thread.is_killed:
                 if refuses(thread):
                     return 0
-            machine.now = now = machine.now + cost_ns
+            machine.now = now = machine.now + {cost_ns}
             if now > machine.horizon:
                 machine.give_way()
             return function(context, {arguments})
@@ -86,27 +86,31 @@ def make(function, context, machine, exceptions, refuses, cost_ns, fault):
 
 
 @cache
-def _maker(arguments_count: int) -> Callable[..., Callable[..., Any]]:
+def _maker(arguments_count: int, is_drawn: bool) -> Callable[..., Callable[..., Any]]:
     names = ", ".join(f"a{index}" for index in range(arguments_count))
     namespace: dict[str, Any] = {}
-    exec(compile(_TEMPLATE.format(arguments=names), "<thunk>", "exec"), namespace)
+    exec(
+        compile(_TEMPLATE.format(arguments=names, cost_ns="cost_ns()" if is_drawn else "cost_ns"), "<thunk>", "exec"),
+        namespace,
+    )
     return namespace["make"]  # type: ignore[no-any-return]
 
 
 def make_thunk(definition: Definition, context: Context, pending: Pending, on_call: OnCall | None) -> Any:
     """The ctypes callback for a function in a process. It must be kept as long as its address may be called."""
-    costs = context.machine.costs
-    cost_ns = costs.system_call_ns if definition.is_system_call else costs.user_call_ns
+    machine = context.machine
+    price = machine.prices.varying("system_call_ns") if definition.is_system_call else None
+    cost_ns = machine.costs.typical("system_call_ns" if definition.is_system_call else "user_call_ns")
     arguments = (
         context,
-        context.machine,
+        machine,
         pending.exceptions,
         pending.refuses,
-        cost_ns,
+        price or cost_ns,
         _fault(definition, context, pending),
     )
     function = definition.function
-    thunk = _maker(len(definition.arguments))(function, *arguments)
+    thunk = _maker(len(definition.arguments), price is not None)(function, *arguments)
     if on_call is not None:
         thunk = _logged(definition, context, thunk, on_call)
     prototype = ctypes.CFUNCTYPE(definition.result.ctype, *(item.ctype for item in definition.arguments))

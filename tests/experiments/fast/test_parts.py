@@ -101,5 +101,5 @@ def test_what_is_not_known_is_refused(monkeypatch):
         (replace(Host(), costs=Costs(load_ns=0)), "a host where something takes no time"),
         (replace(Host(), processors=2), "a host with so many processors"),
     ):
-        monkeypatch.setattr(applies, "profile", lambda name, host=host: host)
+        monkeypatch.setattr(applies, "find_host", lambda name, host=host: host)
         assert why_not(ideal) == reason

@@ -6,7 +6,7 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from wintunsim.kernel.distribution import Distribution
-from wintunsim.kernel.host import Host, profile
+from wintunsim.kernel.host import Host, find_host
 from wintunsim.kernel.return_policy import ReturnPolicy
 from wintunsim.network.options import parse_returns, parse_traffic
 from wintunsim.network.traffic import UdpTraffic
@@ -61,7 +61,7 @@ def why_not(experiment: Experiment) -> str | None:
         return "its faults"
     if parse_returns(experiment.returns) != ReturnPolicy():
         return "its returns"
-    return _client(experiment.client) or _host(profile(experiment.host)) or _workload(experiment)
+    return _client(experiment.client) or _host(find_host(experiment.host)) or _workload(experiment)
 
 
 def _client(client: Client) -> str | None:

@@ -318,6 +318,6 @@ def measure(costs: Costs, revision: Revision, *, has_barrier: bool, strategy: Re
         _send_times(costs, revision),
         _read_times(costs, revision),
         _client_times(costs, revision, has_barrier=has_barrier, strategy=strategy),
-        costs.wake_ns,
-        costs.copy_ps_per_byte,
+        costs.typical("wake_ns"),
+        costs.typical("copy_ps_per_byte"),
     )

@@ -67,11 +67,8 @@ def _candidates(machine: Machine, state: State) -> list[Candidate]:
 
 
 def _run(machine: Machine, state: State, path: list[int], seed: int, number: int, persistence: int | None) -> None:
-    """One execution.
-
-    A candidate is drawn; if the state does not have it, one is drawn among those that it has. So each of these is
-    equally likely, and mostly nobody has to ask what they are.
-    """
+    """One execution. A candidate is drawn; if the state does not have it, one among those that it has: so each of these
+    is equally likely, and mostly nobody has to ask what they are."""
     candidates = _candidates(machine, state)
     if not candidates:
         return
