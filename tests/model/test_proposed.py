@@ -82,6 +82,24 @@ def test_several_chains_that_are_published_together_are_completed_in_order(make,
     assert [lock.exclusive for lock in bench.locks] == [None] * len(bench.locks)
 
 
+@pytest.mark.parametrize("switches", [(), ("completes_after_release",)], ids=str)
+def test_a_stack_may_send_from_inside_a_completion_once_no_lock_is_held(make, tools, switches):
+    bench = make(*switches).register()
+    first, second = (SendChain.of(Packet(tools.packet(20, seed))) for seed in (1, 2))
+    note = bench.ndis.complete_send
+
+    def complete(adapter, chain):
+        note(adapter, chain)
+        return send(adapter, second) if chain is first else None
+
+    bench.ndis.complete_send = complete
+    thread = bench.start(send(bench.adapter, first))
+    bench.settle()
+    # Without the change it waits for a lock that it holds itself.
+    assert thread.ended.signalled is bool(switches)
+    assert bench.ndis.completed == ([first, second] if switches else [first])
+
+
 # -- receive ----------------------------------------------------------------------------------------------------------
 
 
