@@ -44,8 +44,7 @@ def page():
     parts += [_claim_section(CLAIMS[name], by_claim[name]) for name in confirmed]
     parts.append("\n## Refuted\n")
     parts += [_claim_section(CLAIMS[name], by_claim[name]) for name in refuted]
-    if not refuted:
-        parts.append("\nNo claim that has a scenario is refuted.\n")
+    parts.append(_refuted_in_part(confirmed, by_claim, any_as_a_whole=bool(refuted)))
     parts.append(_safe_section([each for each in scenarios if not _is_ever_broken(each)]))
     return "".join(parts)
 
@@ -118,6 +117,22 @@ def _claim_section(claim, scenarios):
     for scenario in scenarios:
         lines += _scenario_part(scenario)
     return "\n".join(lines)
+
+
+def _refuted_in_part(confirmed, by_claim, *, any_as_a_whole):
+    """What of confirmed claims does not happen."""
+    lines = ["" if any_as_a_whole else "\nNo claim is refuted as a whole. What does not happen, of those above:\n"]
+    for name in confirmed:
+        memories = {memory for each in by_claim[name] for column in NAMES for memory in _broken_memories(each, column)}
+        if len(memories) == 1:
+            (missing,) = set(MEMORIES) - memories
+            text = f"{name} on {MEMORY_NAMES[missing]}. None of its scenarios is broken there, in any revision."
+            lines.append(_wrapped(f"- {text}", "  "))
+        for scenario in by_claim[name]:
+            if not _is_ever_broken(scenario):
+                text = f"{name}, `{scenario.name}` ({scenario.title}). {scenario.story}"
+                lines.append(_wrapped(f"- {text}", "  "))
+    return "\n".join(lines) + "\n"
 
 
 def _scenario_part(scenario):
