@@ -279,7 +279,7 @@ HOST_USES = {
     "wintunsim/experiments/processes.py signal": ("SIGINT SIG_IGN signal", "a person's Ctrl+C ends a sweep as a whole"),
     "wintunsim/experiments/processes.py threading": ("Lock Thread", "each waits for one process of a sweep"),
     "wintunsim/explore/parallel.py concurrent": (
-        "futures.Future futures.ProcessPoolExecutor",
+        "futures.Future futures.ProcessPoolExecutor futures.process.BrokenProcessPool",
         "explorations beside each other; what they come to does not depend on it",
     ),
     "wintunsim/explore/parallel.py multiprocessing": ("get_context", "how their processes are started"),

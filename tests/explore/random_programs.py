@@ -134,6 +134,8 @@ def simple(nouns, name, arguments):
             return nouns.variables[first].get
         case "fence":
             return op.Fence()
+        case "fence all":
+            return op.FenceAll()
         case "set":
             return nouns.events[first].set
         case "clear":
@@ -172,7 +174,7 @@ def instructions(weird=True):
         st.tuples(st.just("put"), st.integers(0, 1), st.integers(1, 2)),
         st.tuples(st.just("get"), st.integers(0, 1)),
         st.tuples(st.just("spin"), places),
-        st.just(("fence",)),
+        st.sampled_from([("fence",), ("fence",), ("fence all",)]),
     )
     events = st.one_of(
         st.tuples(st.just("set"), places),

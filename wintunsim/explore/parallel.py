@@ -10,12 +10,15 @@ import pickle
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import chain, islice
 from multiprocessing import get_context
 from typing import Any
 
+from wintunsim.errors import UsageError
 from wintunsim.explore.determinism import rerun
 from wintunsim.explore.scenario import Scenario, Setting, find
 from wintunsim.explore.schedule import encode
@@ -87,13 +90,26 @@ def carry_out(tasks: Sequence[Task], budget: Budget | None, workers: int) -> Ite
         for task in tasks:
             yield _whole(task, budget)
         return
-    with ProcessPoolExecutor(min(workers, len(tasks)), get_context("spawn")) as pool:
+    with _processes(min(workers, len(tasks))) as pool:
         futures = [pool.submit(_whole, task, budget) if task.can_be_sent() else None for task in tasks]
         try:
             for task, future in zip(tasks, futures, strict=True):
                 yield _whole(task, budget) if future is None else future.result()
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
+
+
+@contextmanager
+def _processes(workers: int) -> Iterator[ProcessPoolExecutor]:
+    """Processes to explore in. UsageError when they end by themselves."""
+    try:
+        with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
+            yield pool
+    except BrokenProcessPool:
+        raise UsageError(
+            "the processes to explore in have ended: a script that explores with several workers does so under "
+            "`if __name__ == '__main__':` in a file"
+        ) from None
 
 
 def _whole(task: Task, budget: Budget | None) -> Found:
@@ -124,7 +140,7 @@ def sample(task: Task, budget: Budget, workers: int) -> Found:
     here = None if workers <= 1 or not task.can_be_sent() else CHUNKS_BEFORE_PROCESSES
     schedule = _add_up((search(task, part, first) for first, part in islice(parts, here)), total)
     if here is not None and not schedule and (beginning := list(islice(parts, 1))):
-        with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
+        with _processes(workers) as pool:
             schedule = _add_up(_in_order(pool.submit, task, chain(beginning, parts), workers + 2), total)
             pool.shutdown(wait=True, cancel_futures=True)
     total.seconds = budget.elapsed_s()

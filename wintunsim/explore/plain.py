@@ -26,8 +26,8 @@ STORES = (op.Store, op.StoreSize, op.CopyIn, op.Put, op.MarkCompleted)
 LOADS = (op.Load, op.Spin, op.LoadSize, op.LoadByte, op.CopyOut, op.Get)
 NEEDS_NO_DRAIN = (
     *STORES, *LOADS, op.IsSet, op.ReadDescriptor, op.ReadObject, op.ListHandles, op.CountSent, op.CountReceived,
-    op.IndicateReceive, op.IndicateLink, op.CloseHandle, op.ReadFrequency, op.Yield, op.MapPages, op.Sleep, op.Work,
-    op.Dereference,
+    op.IndicateReceive, op.IndicateLink, op.CloseHandle, op.ReadFrequency, op.ReadClock, op.Yield, op.MapPages,
+    op.Sleep, op.Work, op.Dereference,
 )  # fmt: skip
 """What is not interlocked, and no call into the system: it may be done while stores wait in the buffer."""
 _WAITS = object()
@@ -102,6 +102,7 @@ class PlainRun:
             op.IndicateLink: lambda thread, operation: self._ndis.indicate_link(operation.adapter, operation.connected),
             op.CloseHandle: lambda thread, operation: self.machine.close_handle(operation.caller, operation.handle),
             op.ReadFrequency: lambda thread, operation: FREQUENCY,
+            op.ReadClock: lambda thread, operation: 0,
             op.Yield: lambda thread, operation: False,
             op.MapPages: lambda thread, operation: True,
             op.Sleep: lambda thread, operation: None,
@@ -171,6 +172,8 @@ class PlainRun:
         """Whether a thread can take its next step."""
         operation = thread.operation
         if operation is None or (thread.buffer and not isinstance(operation, NEEDS_NO_DRAIN)):
+            return False
+        if isinstance(operation, op.FenceAll) and any(other.buffer for other in self.threads):
             return False
         if isinstance(operation, op.AcquireShared):
             lock = operation.lock

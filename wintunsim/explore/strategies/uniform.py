@@ -49,7 +49,8 @@ def uniform(
         raise UsageError(f"the persistence is {persistence}: give a number from 0 to 65535")
 
     def run(state: State, path: list[int], number: int) -> None:
-        _run(machine, state, path, seed, number, persistence)
+        if machine.enabled(state):
+            _run(machine, state, path, seed, number, persistence)
 
     return sample(machine, start, budget, run, first=first, ending=ending, watch=watch)
 
@@ -67,11 +68,11 @@ def _candidates(machine: Machine, state: State) -> list[Candidate]:
 
 
 def _run(machine: Machine, state: State, path: list[int], seed: int, number: int, persistence: int | None) -> None:
-    """One execution. A candidate is drawn; if the state does not have it, one among those that it has: so each of these
-    is equally likely, and mostly nobody has to ask what they are."""
+    """One execution: a candidate is drawn; if the state does not have it, one is drawn among those that it has.
+
+    So each of these is equally likely, and mostly nobody has to ask what they are.
+    """
     candidates = _candidates(machine, state)
-    if not candidates:
-        return
     count, part, programs = len(candidates), 0, machine.programs
     stays = PERSISTENCES[number % len(PERSISTENCES)] if persistence is None else persistence
     flushes_first = bool(number // len(PERSISTENCES) & 1)
