@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from wintun_model.revision import PROPOSED, REVISIONS
 from wintunsim.errors import UsageError
-from wintunsim.explore.machine import Rules
 from wintunsim.explore.reference import Reference, decode
+from wintunsim.explore.rules import Rules
 from wintunsim.explore.scenario import MEMORIES, Setting
 
 SWITCHES = [*REVISIONS["0.8.1"].switches()]
