@@ -81,6 +81,25 @@ def test_a_spent_budget_is_never_safe(ask):
         assert last(out).startswith("safe; ")
 
 
+@pytest.mark.parametrize("strategy", ["random", "pct:3", "preemptions:2"])
+def test_other_strategies_find_it_too(ask, strategy):
+    code, out, _ = ask("senders", "--memory", "sc", "--strategy", strategy, "--seed", "1", "--check-determinism")
+    assert code == 0
+    assert last(out).startswith("broken; ")
+
+
+def test_samples_prove_nothing(ask):
+    code, out, _ = ask("one-sender", "--strategy", "random", "--executions", "50", "--workers", "2")
+    assert code == 1
+    assert last(out).startswith("not found within 50 executions (expected: safe); ")
+
+
+def test_a_rule_that_decides_a_verdict_changes_it(ask):
+    assert ask("returns", "--memory", "sc")[1].splitlines()[-1].startswith("broken; ")
+    code, out, _ = ask("returns", "--memory", "sc", "--assume", "returns_are_serialised")
+    assert code == 0 and last(out).startswith("safe; ")
+
+
 def test_all_is_a_table_with_a_summary(ask, monkeypatch):
     """With two of the scenarios for all of them."""
     two = {name: all_scenarios()[name] for name in ("one-sender", "receive-wakeup")}
@@ -114,6 +133,14 @@ def test_a_printed_schedule_replays_to_the_same_table(ask, tmp_path):
     assert code == 0
     assert second.splitlines()[:-1] == first.splitlines()[:-1]
     assert re.fullmatch(LINE.format(verdict="broken"), last(second)) and " 1 execution, " in last(second)
+
+
+def test_counterexamples_are_minimised_unless_it_is_said_otherwise(ask):
+    """B1 needs one preemption only: a sender is held up between its load of Head and the send lock."""
+    _, short, _ = ask("senders", "--memory", "sc")
+    _, whole, _ = ask("senders", "--memory", "sc", "--no-minimise")
+    counted = [int(re.search(r"steps, (\d+) preemption", text)[1]) for text in (short, whole)]
+    assert counted[0] == 1 <= counted[1]
 
 
 def test_a_replay_that_breaks_nothing_proves_nothing(ask):

@@ -129,9 +129,7 @@ def minimised(explored: Exploration) -> Exploration:
     world = explored.scenario.build(explored.setting)
     start = world.start()
     steps = list(_transitions(world.machine, start, explored.schedule))
-    shortest, violation = minimise(
-        world.machine, start, explored.outcome.violation, steps, Budget(None, MINIMISING_STATES)
-    )
+    shortest, violation = minimise(world.machine, start, found, steps, Budget(None, MINIMISING_STATES))
     outcome = replace(explored.outcome, violation=violation, schedule=shortest)
     return replace(explored, outcome=outcome, schedule=encode(world.machine, start, shortest))
 
