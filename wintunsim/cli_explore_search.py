@@ -126,12 +126,16 @@ def minimised(explored: Exploration) -> Exploration:
     found = explored.outcome.violation
     if found is None:
         return explored
-    world = explored.scenario.build(explored.setting)
-    start = world.start()
-    steps = list(_transitions(world.machine, start, explored.schedule))
-    shortest, violation = minimise(world.machine, start, found, steps, Budget(None, MINIMISING_STATES))
-    outcome = replace(explored.outcome, violation=violation, schedule=shortest)
-    return replace(explored, outcome=outcome, schedule=encode(world.machine, start, shortest))
+
+    def run() -> Exploration:
+        world = explored.scenario.build(explored.setting)
+        machine, start = world.machine, world.start()
+        steps = list(_transitions(machine, start, explored.schedule))
+        shortest, violation = minimise(machine, start, found, steps, Budget(None, MINIMISING_STATES))
+        outcome = replace(explored.outcome, violation=violation, schedule=shortest)
+        return replace(explored, outcome=outcome, schedule=encode(machine, start, shortest))
+
+    return _once_more(explored.scenario, run)
 
 
 def _transitions(machine: Machine, start: State, schedule: str) -> Iterator[int]:
@@ -148,8 +152,13 @@ def told(explored: Exploration) -> Counterexample | None:
     if not explored.schedule:
         return None
     scenario = explored.scenario
+    return _once_more(scenario, lambda: counterexample(scenario, explored.setting, explored.schedule))
+
+
+def _once_more(scenario: Scenario, run: Callable[[], T]) -> T:
+    """Go through what was found; where a user's own routine goes another way then, that is what is told."""
     try:
-        return _without_mistakes(scenario, lambda: counterexample(scenario, explored.setting, explored.schedule))
+        return _without_mistakes(scenario, run)
     except UsageError as error:
         if not is_own(scenario.name):
             raise
