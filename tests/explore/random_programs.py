@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from hypothesis import strategies as st
 
 from wintun_model import operations as op
+from wintunsim.explore.machine import Rules
 from wintunsim.explore.plain import described
-from wintunsim.explore.rules import Rules
 from wintunsim.explore.scenario import Scenario, Setting
 
 SILENT = (op.Yield, op.Sleep, op.Work, op.ReadFrequency)

@@ -67,7 +67,8 @@ def _rules(found: Counterexample) -> str:
 def _legend(found: Counterexample) -> Iterator[str]:
     count = sum(step.is_decisive for step in found.steps)
     switches = f"{found.preemptions} preemption{'' if found.preemptions == 1 else 's'}"
-    yield f"{len(found.steps)} steps, {switches}; {count} decisive step{'s are' * (count != 1) or ' is'} marked {_MARK}. A is Alertable."
+    decisive = f"{count} decisive step{' is' if count == 1 else 's are'} marked {_MARK}"
+    yield f"{len(found.steps)} steps, {switches}; {decisive}. A is Alertable."
     if found.memory == "tso":
         yield "A store waits in its thread's store buffer; ↯ marks where it becomes visible to the others."
 
