@@ -17,6 +17,7 @@ help:
 	@echo 'make mutants    change the model in one place after the other, and see whether a test notices (long)'
 	@echo 'make life-cycles  write docs/life-cycles.md: the diagrams of the model'
 	@echo 'make races      write docs/races.md: which races the driver has, and how they come about'
+	@echo 'make explore-doc  write into the documents what wintunsim explore prints now'
 	@echo 'make fuzz       let atheris look for inputs that the model cannot bear (Linux; RUNS=200000 of them)'
 	@echo 'make lint       ruff and mypy'
 	@echo 'make format     let ruff format the sources'
@@ -83,6 +84,9 @@ life-cycles: .venv/dev-stamp
 races: .venv/dev-stamp
 	$(BIN)/python -m tests.documents.races
 
+explore-doc: .venv/dev-stamp
+	$(BIN)/python tests/documents/explored.py
+
 coverage-doc: .venv/dev-stamp
 	$(BIN)/python tests/traceability/coverage_report.py
 
@@ -119,5 +123,5 @@ clean:
 	rm -rf .venv build dist demo-out .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help lint format test test-slow test-all coverage coverage-doc mutants life-cycles races fuzz demo bench bench-sweep \
+.PHONY: help lint format test test-slow test-all coverage coverage-doc mutants life-cycles races explore-doc fuzz demo bench bench-sweep \
 	clean

@@ -22,7 +22,7 @@ def test_the_command_shown_prints_what_is_shown():
     (command,) = [
         line for block in blocks("sh") for line in block.splitlines() if line.startswith(".venv/bin/wintunsim")
     ]
-    shown, _ = blocks("text")
+    shown, *_ = blocks("text")
     arguments = command.split()[1:]
     process = run([sys.executable, "-m", "wintunsim", *arguments])
     assert process.stdout + process.stderr == shown
@@ -36,7 +36,7 @@ def test_the_python_shown_runs():
 def test_the_question_has_the_answer_that_is_shown(tmp_path):
     """As a script, as the text says: a sweep starts processes, which import it."""
     _, code = blocks("python")
-    _, shown = blocks("text")
+    _, shown, _ = blocks("text")
     script = tmp_path / "question.py"
     script.write_text(code)
     assert run([sys.executable, str(script)]).stdout == shown
@@ -50,7 +50,10 @@ def test_the_make_targets_named_are_there():
 
 def test_the_options_named_are_there():
     options = set(re.findall(r"`(--[a-z-]+)", TEXT)) - {"--no-answer"}
-    help_text = run([sys.executable, "-m", "wintunsim", "run", "--help"], env={**os.environ, "COLUMNS": "200"}).stdout
+    help_text = "".join(
+        run([sys.executable, "-m", "wintunsim", command, "--help"], env={**os.environ, "COLUMNS": "200"}).stdout
+        for command in ("run", "explore")
+    )
     assert {option for option in options if option not in help_text} == set()
 
 

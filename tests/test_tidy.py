@@ -261,6 +261,7 @@ HOST_USES = {
     "wintunsim/kernel/pages.py tempfile": ("TemporaryFile", "memory mapped twice lies in a file without a name"),
     "wintunsim/kernel/probe.py threading": ("Lock", "host threads share the probing pipe; none is started here"),
     "wintunsim/cli.py os": ("environ", "the command line's default seed"),
+    "wintunsim/cli_explore.py os": ("cpu_count", "how many processes explore all scenarios"),
     "wintunsim/cli_run.py signal": (
         "SIGBUS SIGINT SIGSEGV SIG_IGN default_int_handler signal",
         "a person's Ctrl+C, and how the child process ended",

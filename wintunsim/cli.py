@@ -60,7 +60,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _parser(command: str = "") -> argparse.ArgumentParser:
-    """The parser; the options of `installer`, `vectors` and `sweep` are in it only when that is the command."""
+    """The parser; the options of all but `run` and `revisions` are in it only when that is the command."""
     parser = _Parser(
         prog="wintunsim",
         allow_abbrev=False,
@@ -127,7 +127,15 @@ def _parser(command: str = "") -> argparse.ArgumentParser:
     revisions.add_argument("--format", choices=("table", "json"), default="table", help="(default: table)")
     _add_vectors(commands.add_parser("vectors", help="write or check golden vectors", allow_abbrev=False), command)
     _add_sweep(commands.add_parser("sweep", help="run an experiment over many values", allow_abbrev=False), command)
+    _add_explore(commands.add_parser("explore", help="search all interleavings", allow_abbrev=False), command)
     return parser
+
+
+def _add_explore(parser: argparse.ArgumentParser, command: str) -> None:
+    if command == "explore":
+        from wintunsim.cli_explore import add_arguments
+
+        add_arguments(parser)
 
 
 def _add_vectors(parser: argparse.ArgumentParser, command: str) -> None:
@@ -176,6 +184,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from wintunsim.cli_sweep import sweep
 
             return sweep(options)
+        if options.command == "explore":
+            from wintunsim.cli_explore import explore
+
+            return explore(options)
         if options.seed is None:
             text = os.environ.get("WINTUNSIM_SEED", "0")
             try:

@@ -170,7 +170,7 @@ class World:
         self.machine.close_handle = self._close_handle
         self.driver = Driver(revision, limits, rereads_size=rereads_size)
         self.file_objects: list[FileObject] = []
-        self._processes: list[SmallProcess] = []
+        self.processes: list[SmallProcess] = []
         self._next_address = 0x10000
         self._next_handle = 0x40
         self._setup: list[Program] = []
@@ -187,8 +187,8 @@ class World:
 
     def process(self, name: str = "client", process_id: int | None = None) -> SmallProcess:
         """A process that may register."""
-        process = SmallProcess(self, name, process_id or 100 + len(self._processes))
-        self._processes.append(process)
+        process = SmallProcess(self, name, process_id or 100 + len(self.processes))
+        self.processes.append(process)
         return process
 
     def rings(

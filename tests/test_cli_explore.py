@@ -1,0 +1,276 @@
+"""`wintunsim explore`: verdicts and exit codes, reports, and what it says when something is wrong."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from wintunsim.cli import main
+from wintunsim.explore.report_json import SCHEMA
+from wintunsim.explore.scenario import all_scenarios
+
+ROOT = Path(__file__).resolve().parents[1]
+OWN = f"{ROOT}/examples/own_client.py"
+LINE = (
+    r"{verdict}; [\d,]+ executions?, [\d,]+ distinct states, longest run \d+ steps, [\d.]+ s, "
+    r"[\d,]+ executions/s, [\d,]+ operations/s"
+)
+
+
+@pytest.fixture
+def ask(capsys, tmp_path, monkeypatch):
+    """Run the command in an empty folder: (exit code, standard output, standard error)."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*words):
+        code = main(["explore", *map(str, words)])
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return run
+
+
+def last(text):
+    return text.splitlines()[-1]
+
+
+# -- verdicts ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_safe_scenario_ends_with_one_line(ask):
+    code, out, err = ask("one-sender")
+    assert (code, err) == (0, "")
+    assert re.fullmatch(LINE.format(verdict="safe"), out.rstrip("\n"))
+
+
+def test_a_broken_one_is_told_and_is_expected(ask):
+    code, out, _ = ask("receive-wakeup")
+    assert code == 0
+    assert "BROKEN: no thread waits for ever while its work is there" in out
+    assert re.fullmatch(LINE.format(verdict="broken"), last(out))
+
+
+def test_a_verdict_that_is_not_expected_has_exit_code_1(ask):
+    code, out, _ = ask(f"{OWN}:no_barrier", "--with", "receive", "--driver", "2026-02")
+    assert code == 1
+    assert last(out).startswith("broken (expected: safe); ")
+
+
+def test_several_settings_have_a_line_each(ask):
+    code, out, _ = ask("receive-wakeup", "one-sender", "--memory=both", "--driver=0.8.1,2026-02", "--out=o.txt")
+    names = [line.partition(": ")[0] for line in out.splitlines()]
+    assert code == 0
+    assert names == [
+        f"{name}, {revision}, {memory}"
+        for name in ("receive-wakeup", "one-sender")
+        for revision in ("0.8.1", "2026-02")
+        for memory in ("sc", "tso")
+    ]
+
+
+def test_a_spent_budget_is_never_safe(ask):
+    """The budget is looked at now and then only, so it takes a scenario with more executions than that."""
+    code, out, _ = ask("receive-wakeup", "--driver", "2026-02", "--memory", "sc", "--budget", "1ms")
+    if code:
+        assert re.match(r"not found within [\d,]+ executions? \(expected: safe\); ", last(out))
+    else:
+        assert last(out).startswith("safe; ")
+
+
+@pytest.mark.parametrize("strategy", ["random", "pct:3", "preemptions:2"])
+def test_other_strategies_find_it_too(ask, strategy):
+    code, out, _ = ask("senders", "--memory", "sc", "--strategy", strategy, "--seed", "1", "--check-determinism")
+    assert code == 0
+    assert last(out).startswith("broken; ")
+
+
+def test_samples_prove_nothing(ask):
+    code, out, _ = ask("one-sender", "--strategy", "random", "--executions", "50", "--workers", "2")
+    assert code == 1
+    assert last(out).startswith("not found within 50 executions (expected: safe); ")
+
+
+def test_a_rule_that_decides_a_verdict_changes_it(ask):
+    assert ask("returns", "--memory", "sc")[1].splitlines()[-1].startswith("broken; ")
+    code, out, _ = ask("returns", "--memory", "sc", "--assume", "returns_are_serialised")
+    assert code == 0 and last(out).startswith("safe; ")
+
+
+def test_all_is_a_table_with_a_summary(ask, monkeypatch):
+    """With two of the scenarios for all of them."""
+    two = {name: all_scenarios()[name] for name in ("one-sender", "receive-wakeup")}
+    monkeypatch.setattr("wintunsim.cli_explore.all_scenarios", lambda: two)
+    code, out, _ = ask("--all", "--driver", "0.8.1", "--budget", "60s")
+    lines = out.splitlines()
+    rows = [line.split() for line in lines[2:-2]]
+    assert code == 0
+    assert [row[0] for row in rows] == ["one-sender", "one-sender", "receive-wakeup", "receive-wakeup"]
+    assert all(row[3] == row[4] for row in rows)
+    assert lines[-1].startswith(f"{len(rows)} verdicts: all as expected; ")
+
+
+def test_list_tells_what_is_expected(ask):
+    code, out, _ = ask("--list")
+    assert code == 0
+    blocks = out.split("\n    three senders")
+    assert blocks[0].splitlines()[-1] == "senders (B1)"
+    assert re.search(r"^    broken +broken +safe +safe$", blocks[1], re.MULTILINE)
+    assert {line.split()[0] for line in out.splitlines()[3:] if line and line[0] != " "} == set(all_scenarios())
+
+
+# -- counterexamples --------------------------------------------------------------------------------------------------
+
+
+def test_a_printed_schedule_replays_to_the_same_table(ask, tmp_path):
+    _, first, _ = ask("receive-wakeup", "--trace", "trace.txt")
+    (reference,) = (tmp_path / "trace.txt").read_text().splitlines()
+    assert f"wintunsim explore --replay {reference}\n" in first
+    code, second, _ = ask("--strategy", "replay", "--replay", reference)
+    assert code == 0
+    assert second.splitlines()[:-1] == first.splitlines()[:-1]
+    assert re.fullmatch(LINE.format(verdict="broken"), last(second)) and " 1 execution, " in last(second)
+
+
+def test_counterexamples_are_minimised_unless_it_is_said_otherwise(ask):
+    """B1 needs one preemption only: a sender is held up between its load of Head and the send lock."""
+    _, short, _ = ask("senders", "--memory", "sc")
+    _, whole, _ = ask("senders", "--memory", "sc", "--no-minimise")
+    counted = [int(re.search(r"steps, (\d+) preemption", text)[1]) for text in (short, whole)]
+    assert counted[0] == 1 <= counted[1]
+
+
+def test_a_replay_that_breaks_nothing_proves_nothing(ask):
+    code, out, _ = ask("--replay", "one-sender@0.8.1+sc/A3")
+    assert code == 1
+    assert out.startswith("not found within 1 execution (expected: safe); ")
+
+
+def test_json_for_several(ask, tmp_path):
+    code, out, err = ask("receive-wakeup", "--memory", "both", "--report", "json")
+    answer = json.loads(out)
+    jsonschema.validate(answer, SCHEMA)
+    assert code == 0
+    assert [row["verdict"] for row in answer["explorations"]] == ["safe", "broken"]
+    assert [row["counterexample"] is None for row in answer["explorations"]] == [True, False]
+    assert len(err.splitlines()) == 2
+
+
+def test_pages_tests_and_litmus_files_are_written(ask, tmp_path):
+    code, _, err = ask(
+        "receive-wakeup", "--driver", "0.8.1,2026-02", "--report", "html", "--out", "page.html",
+        "--pytest", "test_it.py", "--export-litmus", "core.litmus",
+    )  # fmt: skip
+    assert code == 0
+    assert "written to page.html\n" in err and "written to page-2.html\n" in err
+    assert (tmp_path / "page-2.html").read_text(encoding="utf-8").startswith("<!doctype html>")
+    assert (tmp_path / "test_it.py").read_text().count("def test_") == 2
+    assert (tmp_path / "core.litmus").read_text().startswith("X86_64 receive-wakeup\n")
+
+
+# -- mistakes ---------------------------------------------------------------------------------------------------------
+
+CLIENT = """
+from wintun_model.operations import Word
+
+calls = []
+
+def plain(client):
+    return 3
+
+def foreign(client):
+    yield 5
+
+def word(client):
+    yield client.receive.tail
+
+def for_ever(client):
+    while (yield client.receive.head.load) == 0:
+        pass
+
+def silent(client):
+    from wintun_model.operations import Yield
+    while True:
+        yield Yield()
+
+def fails(client):
+    yield client.receive.head.load
+    client.nothing
+
+def two(client, more):
+    yield client.receive.head.load
+
+def remembers(client):
+    calls.append(1)
+    if len(calls) % 2:
+        yield client.receive.tail.load
+    yield client.receive.head.load
+    yield client.receive.tail.load
+    yield client.receive.head.load
+    yield client.receive.tail.load
+"""
+
+
+@pytest.mark.parametrize(
+    ("function", "told"),
+    [
+        ("plain", "client.py:plain is no routine: it has to be a generator, with a yield for each operation"),
+        ("foreign", "5 is outside the vocabulary of operations"),
+        ("word", "Word(client receive.Tail) is outside the vocabulary of operations"),
+        ("for_ever", "an execution goes on for more than 2000 steps: give every loop a bound"),
+        ("silent", "silent goes on for ever without a step that anybody could see: give every loop a bound"),
+        ("fails", "client.py:fails fails: line 26: AttributeError: 'Client' object has no attribute 'nothing'"),
+        ("two", "client.py:two fails: TypeError: two() missing 1 required positional argument: 'more'"),
+        ("remembers", "does not do the same again for the same results: a routine keeps nothing but its locals"),
+    ],
+)
+def test_a_mistake_in_a_routine_is_one_sentence(ask, tmp_path, function, told):
+    (tmp_path / "client.py").write_text(CLIENT, encoding="utf-8")
+    code, out, err = ask(f"client.py:{function}", "--with", "receive", "--driver", "2026-02")
+    assert (code, out) == (2, "")
+    assert told in err and len(err.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ([], "nothing to explore: name a scenario of wintunsim explore --list, or give --all or --replay"),
+        (["nope"], "there is no scenario 'nope': choose among "),
+        (["--all", "senders"], "--all and a scenario do not go together: give one of them"),
+        (["senders", "--driver", "7"], "there is no driver revision '7': choose among 0.8, "),
+        (["senders", "--assume", "luck"], "there is no rule 'luck': choose among release_drains, "),
+        (["senders", "--assume", "close_is_alone", "--deny", "close_is_alone"], "is both assumed and denied"),
+        (["senders", "--strategy", "pct"], "'pct' is no strategy: give pct:N with a number N"),
+        (["senders", "--strategy", "magic"], "there is no strategy 'magic': choose among exhaustive, preemptions:N"),
+        (["senders", "--strategy", "replay"], "--strategy replay needs an execution: give it with --replay STRING"),
+        (["senders", "--budget", "soon"], "--budget 'soon' is no duration: give one such as 250ms, 10s or 2m"),
+        (["senders", "--executions", "0"], "--executions 0 is too few: give 1 or more"),
+        (["senders", "--with", "send"], "--with goes with routines of your own: name them as FILE.py:FUNCTION"),
+        (["senders", "--report", "html"], "--report html is the page of one counterexample"),
+        (["one-sender", "--trace", "t"], "--trace needs a counterexample, and there is none"),
+        (["senders", "--memory", "sc", "--export-litmus", "t"], "senders has no store-buffering core"),
+        (["senders", "--out", "no/where"], "--out 'no/where' cannot be written: name one in a folder that is there"),
+        (["--replay", "senders"], "'senders' names no execution"),
+        (["--replay", "senders@0.8.1+sc/A2", "--memory", "tso"], "--replay names driver, memory model"),
+        (["--replay", "senders@0.8.1+sc/A200"], "which sender 1 cannot do there: is the schedule of another scenario"),
+        (["client.py:f"], "client.py:f: say what runs beside it with --with receive"),
+    ],
+)  # fmt: skip
+def test_a_mistake_in_what_was_asked_for_is_one_sentence(ask, words, told):
+    code, _, err = ask(*words)
+    assert code == 2
+    assert err.startswith("wintunsim: ") and told in err and len(err.splitlines()) == 1
+
+
+def test_the_help_of_all_commands_loads_no_explorer():
+    code = (
+        "import sys; from wintunsim.cli import main\n"
+        "try:\n    main(['--help'])\nexcept SystemExit:\n    pass\n"
+        "print([name for name in sys.modules if 'explore' in name])"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60).stdout
+    assert "explore" in shown.splitlines()[-2] or "explore" in shown
+    assert last(shown) == "[]"
