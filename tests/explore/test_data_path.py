@@ -68,7 +68,10 @@ def test_without_a_change_the_proposed_revision_has_a_race(switch):
 
 
 @pytest.mark.parametrize("memory", MEMORIES)
-@pytest.mark.parametrize("scenario", [pytest.param(each, id=name) for name, each in all_scenarios().items()])
+@pytest.mark.parametrize(
+    "scenario",
+    [pytest.param(each, id=name) for name, each in all_scenarios().items() if not each.leaves_out],
+)
 def test_the_proposed_revision_is_safe_in_every_scenario(scenario, memory):
     assert verdict(scenario, PROPOSED, memory) is Verdict.SAFE
 
@@ -122,7 +125,7 @@ def is_ever_broken(scenario):
 
 @pytest.mark.parametrize("scenario", [pytest.param(each, id=name) for name, each in all_scenarios().items()])
 def test_what_is_safe_everywhere_has_a_twin_that_fails(scenario):
-    if not is_ever_broken(scenario):
+    if not is_ever_broken(scenario) and not scenario.rules:
         (twin,) = find([scenario.twin])
         assert is_ever_broken(twin)
 

@@ -11,7 +11,11 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 from small_worlds import litmus
 
+from wintun_model import operations as op
+from wintunsim.explore.rules import Rules
+from wintunsim.explore.scenario import Setting
 from wintunsim.explore.strategies.exhaustive import exhaustive
+from wintunsim.explore.violation import Property
 
 X, Y = 0, 1
 BOTH = {(a, b) for a in (0, 1) for b in (0, 1)}
@@ -76,3 +80,56 @@ TESTS = [
 def test_exactly_the_allowed_ends_are_found(threads, view, under_sc, also_under_tso, reduced):
     assert ends("sc", threads, view, reduced=reduced) == under_sc
     assert ends("tso", threads, view, reduced=reduced) == under_sc | also_under_tso
+
+
+# -- locks as barriers ------------------------------------------------------------------------------------------------
+
+
+def store_under_lock(lock, own, other):
+    yield lock.acquire
+    yield op.Store(own, 1)
+    yield lock.release
+    return (yield other.load)
+
+
+@pytest.mark.parametrize(("denied", "lost"), [((), False), (("release_drains",), True)])
+def test_a_release_is_a_barrier_unless_that_is_denied(denied, lost):
+    """SB with each store under a lock of its own: both loads see 0 only if a release may stay in the store buffer."""
+    world = Setting(memory="tso", rules=Rules().with_changes(deny=denied)).world(checks=False)
+    rings = world.rings(world.process())
+    words = rings.send.alertable, rings.receive.alertable
+    locks = [op.Lock(f"lock {number}", is_spin=True) for number in range(2)]
+    programs = [
+        world.thread("one", lambda: store_under_lock(locks[0], words[0], words[1])),
+        world.thread("two", lambda: store_under_lock(locks[1], words[1], words[0])),
+    ]
+    found = {
+        reduced: exhaustive(
+            world.machine,
+            world.start(),
+            reduced=reduced,
+            ending=lambda state: tuple(world.result(state, program) for program in programs),
+        ).endings
+        for reduced in (True, False)
+    }
+    assert found[True] == found[False] == (BOTH if lost else BOTH - {(0, 0)})
+
+
+def free_what_others_have(pool):
+    yield pool.free
+
+
+def allocate(pool):
+    yield pool.allocate
+
+
+@pytest.mark.parametrize("reduced", [True, False])
+def test_a_pool_gets_back_no_more_than_it_gave_in_any_order(reduced):
+    world = Setting().world(checks=False)
+    pool = op.Pool("NBL")
+    world.thread("one", lambda: allocate(pool))
+    world.thread("two", lambda: free_what_others_have(pool))
+    world.thread("three", lambda: free_what_others_have(pool))
+    violation = exhaustive(world.machine, world.start(), reduced=reduced).violation
+    assert violation is not None
+    assert violation.property is Property.NOTHING_AFTER_FREE

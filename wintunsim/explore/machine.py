@@ -11,11 +11,11 @@ from wintun_model import operations as op
 from wintun_model.adapter import Adapter, ReceiveNbl, SendChain
 from wintun_model.errors import ModelError
 from wintunsim.explore.footprints import Footprints
-from wintunsim.explore.layout import Layout
+from wintunsim.explore.layout import NOT_READY, Layout
 from wintunsim.explore.program import BLOCKED, Node, Program
 from wintunsim.explore.rules import Rules
 from wintunsim.explore.steps import Steps
-from wintunsim.explore.violation import Property, Violation
+from wintunsim.explore.violation import Property, Violation, freed_too_often
 from wintunsim.explore.writes import State, Writes
 
 FLUSH = 2
@@ -99,6 +99,8 @@ class Machine:
         """Which outcome the operation that is being performed is to have."""
         self.waits: dict[int, list[int]] = {}
         self.list_of: dict[int, int] = {}
+        self.counted_pools: dict[int, str] = {}
+        """The names of pools that something is freed to, by their slots."""
         self.try_masks: dict[int, int] = {}
         self.lock_nodes: dict[int, list[Node]] = {}
         self.event_nodes: dict[int, list[Node]] = {}
@@ -374,5 +376,8 @@ class Machine:
             if program.idle is None or not program.idle(state):
                 what = node.text if node.twin_of is not None else f"cannot {node.text}"
                 raise Violation(Property.NO_LOST_WAKEUP, f"{program.name} {what}, for ever")
+        for slot, name in self.counted_pools.items():
+            if slot < len(state) and state[slot] is not NOT_READY and state[slot] < 0:
+                raise freed_too_often(name)
         for check in self.end_checks:
             check(state)

@@ -9,7 +9,7 @@ from wintun_model import operations as op
 from wintunsim.explore.layout import NOT_READY
 from wintunsim.explore.program import BLOCKED, Node
 from wintunsim.explore.violation import Property, Violation
-from wintunsim.explore.writes import State
+from wintunsim.explore.writes import State, Write
 
 if TYPE_CHECKING:
     from wintunsim.explore.machine import Machine
@@ -194,6 +194,22 @@ class LockSteps:
                 )
             state[slot] = None
 
+        if self.machine.is_tso and not self.machine.rules.release_drains:
+            # A plain store: the lock is free once it has left the store buffer.
+            node.drains = False
+            node.writes = 0
+            mask = self.machine.layout.masks[slot] | self._try_mask(lock)
+            node.later_reads, node.later_writes = node.reads, mask
+            write = Write(
+                slot, None, None, node.reads, mask, lambda state: release(state, node), f"{lock.name} is released"
+            )
+            buffer = node.thread.buffer
+
+            def store(state: State, node: Node) -> None:
+                state[buffer] += (write,)
+
+            node.step = store
+            return
         node.step = release
 
     def _acquire_shared(self, node: Node, operation: op.AcquireShared) -> None:

@@ -10,7 +10,7 @@ from wintunsim.explore.layout import NOT_READY
 from wintunsim.explore.observations import AreLocked
 from wintunsim.explore.program import Node
 from wintunsim.explore.steps_memory import MemorySteps
-from wintunsim.explore.violation import Property, Violation, after_free
+from wintunsim.explore.violation import Property, Violation, after_free, freed_too_often
 from wintunsim.explore.writes import State
 
 
@@ -47,16 +47,19 @@ class ObjectSteps(MemorySteps):
         slot = self._pool(pool)
         node.drains = True
         node.text = f"free {pool.name}"
-        if self.machine.is_context(pool):
+        is_context = self.machine.is_context(pool)
+        if is_context:
             node.writes = self.machine.layout.masks[slot]
         else:
+            # What others allocate meanwhile must not decide: the count is looked at when an execution ends.
             node.reads = self.machine.layout.masks[slot]
+            self.machine.counted_pools[slot] = pool.name
 
         def free(state: State, node: Node) -> None:
             if state[slot] is NOT_READY:
                 raise after_free(f"the driver frees {pool.name} to a pool that is deleted already")
-            if not state[slot]:
-                raise after_free(f"the driver frees {pool.name} more often than it allocated it")
+            if is_context and not state[slot]:
+                raise freed_too_often(pool.name)
             state[slot] -= 1
 
         node.step = free

@@ -34,6 +34,11 @@ class Violation(Exception):
         return f"{self.property.value}: {self.what}"
 
 
+def freed_too_often(what: str) -> Violation:
+    """A pool gets back more than it gave."""
+    return after_free(f"the driver frees {what} more often than it allocated it")
+
+
 def after_free(what: str) -> Violation:
     """Something is used that is gone, or not there yet."""
     return Violation(Property.NOTHING_AFTER_FREE, what)

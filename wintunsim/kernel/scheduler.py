@@ -36,10 +36,7 @@ _PATIENCE = 1000
 
 
 class Scheduler:
-    """Threads that take turns in virtual time. Everything runs in the host thread that calls `run`.
-
-    What else a thread's end or its waits mean is told by the `Machine` that this is part of.
-    """
+    """Threads that take turns in virtual time, all in the host thread that calls `run`; the base of `Machine`."""
 
     __slots__ = (
         "_hub", "_order", "_pump_due", "_pump_event", "_ready", "_record", "costs", "current", "environment",
