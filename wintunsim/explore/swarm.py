@@ -15,21 +15,25 @@ from multiprocessing import get_context
 
 from wintun_model.revision import PROPOSED, Revision
 from wintunsim.errors import UsageError
+from wintunsim.explore import minimiser
 from wintunsim.explore.compose import compose
 from wintunsim.explore.compose_text import Composition, parse
 from wintunsim.explore.rules import Rules
 from wintunsim.explore.scenario import MEMORIES, Setting
-from wintunsim.explore.schedule import encode
+from wintunsim.explore.schedule import decode, encode
 from wintunsim.explore.search import Budget, Outcome, Verdict
 from wintunsim.explore.signature import Signature, signature_of
 from wintunsim.explore.strategies.exhaustive import exhaustive
 from wintunsim.explore.strategies.pct import pct
 from wintunsim.explore.swarm_programs import make_up, smaller
+from wintunsim.explore.violation import Violation
 
 EXECUTIONS = 1024
 """How many executions of a program the exhaustive search looks at before it gives up."""
 SAMPLES = 160
 """How many are sampled then, whatever was found: a race that is easy to meet may hide others."""
+SHORTENING_STATES = 5000
+"""How many states are looked at for an execution with fewer preemptions."""
 ATTEMPTS_MAX = 60
 """How many smaller programs are tried when one is minimised."""
 
@@ -179,7 +183,27 @@ def minimise(number: int, finding: Finding, setting: Setting) -> Race:
         less = _again(candidate, setting, finding)
         # What stands before this place was in vain, and mostly is so still.
         best, place = (best, place + 1) if less is None else (less, place)
+    best = _shortest(best, setting)
     return Race(number, finding.program, best, tuple(_closers(parse(best.program), setting)))
+
+
+def _shortest(finding: Finding, setting: Setting) -> Finding:
+    """The same race in an execution with fewer preemptions and steps, if there is one."""
+    world = compose(finding.program).build(setting)
+    machine, start = world.machine, world.start()
+    path: list[int] = []
+    try:
+        for transition, state in decode(machine, start, finding.schedule):
+            path.append(transition)
+            machine.apply(state, transition)
+        machine.check_end(state)
+    except Violation as violation:
+        path, violation = minimiser.minimise(machine, start, violation, path, Budget(executions=SHORTENING_STATES))
+        signature = signature_of(machine, start, path, violation)
+        if _is_alike(signature, finding.signature):
+            schedule = encode(machine, start, path)
+            return replace(finding, signature=signature, what=violation.what, schedule=schedule)
+    return finding
 
 
 def _again(composition: Composition, setting: Setting, finding: Finding) -> Finding | None:
