@@ -45,7 +45,7 @@ def epilog() -> str:
     return EPILOG.format(faults=", ".join(FAULTS), routines="\n".join(lines), rules=rules)
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
+def add_options(parser: argparse._ActionsContainer) -> None:
     """The options that say what is explored: programs given as text, or a swarm of them."""
     parser.add_argument(
         "--compose", metavar="TEXT", action="append", default=[], help="explore this program (repeatable)"
@@ -73,6 +73,8 @@ def run(arguments: argparse.Namespace) -> int:
     setting = setting_of(arguments)
     if arguments.swarm and arguments.compose:
         raise UsageError("--compose and --swarm exclude each other: a swarm makes up its own programs")
+    if arguments.memory == "both" and not arguments.swarm:
+        raise UsageError("--memory both is for scenarios and swarms: a composed program takes sc or tso")
     if arguments.swarm:
         return _swarm(arguments, setting)
     if arguments.programs is not None:
@@ -100,13 +102,13 @@ def setting_of(arguments: argparse.Namespace) -> Setting:
                 raise UsageError(f"{option} {name}: there is no such rule; choose among {', '.join(known)}")
     if both := set(arguments.assume) & set(arguments.deny):
         raise UsageError(f"the rule {min(both)} is both assumed and denied")
-    revision = revision_named(arguments.driver)
+    revision = revision_named(arguments.driver or DEFAULT_REVISION)
     if revision is None:
         raise UsageError(
             f"there is no driver revision {arguments.driver!r}: choose among {', '.join((*REVISIONS, PROPOSED.name))}"
         )
     rules = Rules().with_changes(arguments.assume, arguments.deny)
-    return Setting(revision=revision, memory=arguments.memory or "tso", rules=rules)
+    return Setting(revision=revision, memory=arguments.memory if arguments.memory in MEMORIES else "tso", rules=rules)
 
 
 def _seconds(text: str | None) -> float | None:
@@ -182,7 +184,7 @@ def _swarm(arguments: argparse.Namespace, setting: Setting) -> int:
             print(told_race(told_so_far, race, setting, result.seconds), flush=True)
 
     options: dict[str, object] = {}
-    if arguments.memory is not None:
+    if arguments.memory in MEMORIES:
         options["memories"] = (arguments.memory,)
     with _progress_line(arguments.programs) as progress:
 
@@ -195,7 +197,7 @@ def _swarm(arguments: argparse.Namespace, setting: Setting) -> int:
             seed=arguments.seed,
             budget_s=_seconds(arguments.budget),
             programs=arguments.programs,
-            workers=arguments.workers,
+            workers=1 if arguments.workers is None else arguments.workers,
             rules=setting.rules,
             progress=after_each,
             **options,  # type: ignore[arg-type]
