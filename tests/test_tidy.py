@@ -284,6 +284,11 @@ HOST_USES = {
         "explorations beside each other; what they come to does not depend on it",
     ),
     "wintunsim/explore/parallel.py multiprocessing": ("get_context", "how their processes are started"),
+    "wintunsim/explore/swarm.py concurrent": (
+        "futures.Future futures.ProcessPoolExecutor",
+        "programs beside each other; what is found is taken up in the order of their numbers",
+    ),
+    "wintunsim/explore/swarm.py multiprocessing": ("get_context", "how their processes are started"),
     "wintunsim/explore/search.py time": (
         "perf_counter",
         "how long a search took, and its budget; no verdict but for that",

@@ -22,6 +22,7 @@ from wintunsim.cli_explore_search import (
     searched_all,
     told,
 )
+from wintunsim.cli_explore_swarm import add_options, run
 from wintunsim.errors import UsageError
 from wintunsim.explore.counterexample import Counterexample
 from wintunsim.explore.explorer import Exploration
@@ -60,6 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     what = parser.add_argument_group("what to explore")
     what.add_argument("--all", action="store_true", help="every scenario, each revision and memory model, as a table")
     what.add_argument("--list", action="store_true", help="list the scenarios, and the verdicts that are expected")
+    add_options(what)
     what.add_argument("--replay", metavar="STRING", help="run one execution again, as a counterexample names it")
     what.add_argument(
         "--with", dest="sides", metavar="SIDE", action="append", default=[],
@@ -90,6 +92,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def explore(options: argparse.Namespace) -> int:
     """Carry out `wintunsim explore`; answers the exit code. Raises `UsageError` for a mistake."""
+    if options.compose or options.swarm:
+        return run(options)
     _check(options)
     if options.list:
         print(scenario_list(all_scenarios().values(), [_revision(name) for name in MILESTONES]))

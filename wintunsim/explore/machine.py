@@ -263,6 +263,8 @@ class Machine:
         described: tuple[object, ...] = (ordinal,)
         if isinstance(entry, ReceiveNbl):
             described += (entry.offset, entry.size_bytes, entry.number, id(thread.canonical(entry.ring)))
+        elif isinstance(entry, SendChain):
+            described += tuple((packet.data, packet.size_bytes) for packet in entry.packets())
         canonical = self._entries.setdefault((thread.index, type(entry), described), known)
         self._known_entries.add(id(canonical))
         thread.alias(known, canonical)

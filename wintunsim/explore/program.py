@@ -216,6 +216,18 @@ class Program:
         self._same(operation, node.operation)
         return generator
 
+    def routines_at(self, node: Node) -> tuple[str, ...]:
+        """The names of the routines that are under way where a thread stands, the outermost first."""
+        node = node.twin_of or node
+        if node.operation is None or (self.ended is not None and node.operation is self.ended.set):
+            return ()
+        run: Any = self._run_to(node)
+        names, inner = [], run
+        while isinstance(inner, GeneratorType):
+            names.append(inner.gi_code.co_name)
+            inner = inner.gi_yieldfrom
+        return tuple(names)
+
     def _same(self, operation: op.Operation, known: op.Operation | None) -> None:
         """Two runs came to the same operation: what it is made of corresponds."""
         if operation is known:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from wintun_model import operations as op
 from wintun_model.errors import ModelError
+from wintunsim.explore.gate import Gate, compile_gate
 from wintunsim.explore.observations import AreLocked
 from wintunsim.explore.program import Node
 from wintunsim.explore.steps_objects import ObjectSteps
@@ -71,6 +72,7 @@ class Steps(ObjectSteps):
             op.CountSent: self._count,
             op.CountReceived: self._count,
             AreLocked: self._are_locked,
+            Gate: lambda node, gate: compile_gate(self, node, gate),
         }
 
     def compile(self, node: Node) -> None:
