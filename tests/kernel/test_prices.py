@@ -190,3 +190,12 @@ def test_a_clients_calls_cost_what_is_drawn(tmp_path):
     constant, drawn = run(Costs()), run(varying("system_call_ns"))
     assert drawn[0] > constant[0] + 2
     assert drawn[1] <= constant[1] + 1
+
+
+@pytest.mark.parametrize("processors", [1, 2])
+def test_both_engines_agree_where_threads_take_each_others_processor(folder, processors):
+    """A thread that gives way inside an expression comes back later than it left."""
+    host = host_file(folder, [], processors)
+    values = {"client": Client(echo=True), "workload": "udp:rate=600000,size=1400", "duration": "2ms", "host": host}
+    first, second = (Experiment(engine=engine, **values).run() for engine in ("direct", "step"))
+    assert first.row() == second.row()

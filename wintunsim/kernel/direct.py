@@ -360,7 +360,7 @@ def compile_routines(
         machine.now = now
         if now > machine.horizon:
             machine.give_way()
-        return now
+        return machine.now  # later, where another thread had the processor meanwhile
 
     own: dict[str, Any] = {"_m": machine, "_run": run, "_visible": visible}
     for kind, effect in effects.items():
