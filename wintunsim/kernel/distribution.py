@@ -6,8 +6,6 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain, repeat
 
-import numpy as np
-
 from wintunsim.errors import UsageError
 from wintunsim.kernel.streams import Stream
 
@@ -86,6 +84,8 @@ class Distribution:
         return chain.from_iterable(self._blocks(stream)).__next__
 
     def _blocks(self, stream: Stream) -> Iterator[list[int]]:
+        import numpy as np  # The command line parses distributions without it.
+
         shares, values = (np.array(column, dtype=np.int64) for column in zip(*self.points, strict=True))
         spans, rises = np.diff(shares), np.diff(values)
         while True:
