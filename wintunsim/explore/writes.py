@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from wintunsim.explore.layout import Mapping, Region
+from wintun_model.abi import STOPPED
+from wintunsim.explore.layout import HEADER_WORDS, Mapping, Region
 from wintunsim.explore.violation import Property, Violation
 
 State = list[Any]
@@ -153,50 +154,52 @@ def released(what: str) -> Violation:
     return Violation(Property.NOTHING_AFTER_FREE, f"the driver touches {what}, whose pages it has already unlocked")
 
 
-def _head_check(region: Region, value: int) -> Check:
-    """`Head` moves forward, at most to `Tail`; when it says "stopped", it stays so."""
-    head_slot, tail_slot, _ = region.words
-    capacity, name = region.capacity, f"{region.name}.Head"
+def _word_check(region: Region, index: int, value: int, moves: Callable[[int, int], None]) -> Check:
+    """`Head` or `Tail` is legal, and stays when it says "stopped"; `moves` looks at (old value, the other word)."""
+    own, other = region.words[index], region.words[1 - index]
+    capacity, name = region.capacity, f"{region.name}.{HEADER_WORDS[index]}"
 
     def check(state: State) -> None:
-        old, tail = state[head_slot], state[tail_slot]
+        old = state[own]
         if value == old:
             return
         if old >= capacity:
             raise Violation(Property.STAYS_CLOSED, f"{name} was {hex(old)}, and becomes {hexadecimal(value)}")
         if value >= capacity:
-            if value != 0xFFFFFFFF:
+            if value != STOPPED:
                 raise Violation(Property.WORDS_LEGAL, f"{name} becomes {hex(value)}, beyond the capacity {capacity}")
             return
         if value & 3:
             raise Violation(Property.WORDS_LEGAL, f"{name} becomes {value}, which is no multiple of 4")
-        if tail < capacity and (value - old) % capacity > (tail - old) % capacity:
-            raise Violation(Property.NEVER_BACK, f"{name} goes from {old} to {value}, Tail is {tail}")
+        if state[other] < capacity:
+            moves(old, state[other])
 
     return check
+
+
+def _head_check(region: Region, value: int) -> Check:
+    """`Head` moves forward, at most to `Tail`."""
+    capacity = region.capacity
+
+    def moves(old: int, tail: int) -> None:
+        if (value - old) % capacity > (tail - old) % capacity:
+            raise Violation(Property.NEVER_BACK, f"{region.name}.Head goes from {old} to {value}, Tail is {tail}")
+
+    return _word_check(region, 0, value, moves)
 
 
 def _tail_check(region: Region, value: int) -> Check:
-    """`Tail` moves forward through free space only; when it says "stopped", it stays so."""
-    head_slot, tail_slot, _ = region.words
-    capacity, name = region.capacity, f"{region.name}.Tail"
+    """`Tail` moves forward, through free space only."""
+    capacity = region.capacity
 
-    def check(state: State) -> None:
-        old, head = state[tail_slot], state[head_slot]
-        if value == old:
-            return
-        if old >= capacity:
-            raise Violation(Property.STAYS_CLOSED, f"{name} was {hex(old)}, and becomes {hexadecimal(value)}")
-        if value >= capacity:
-            if value != 0xFFFFFFFF:
-                raise Violation(Property.WORDS_LEGAL, f"{name} becomes {hex(value)}, beyond the capacity {capacity}")
-            return
-        if value & 3:
-            raise Violation(Property.WORDS_LEGAL, f"{name} becomes {value}, which is no multiple of 4")
-        if head < capacity and (value - old) % capacity > (head - old - 4) % capacity:
-            raise Violation(Property.UNREAD_KEPT, f"{name} goes from {old} to {value} and passes Head, which is {head}")
+    def moves(old: int, head: int) -> None:
+        if (value - old) % capacity > (head - old - 4) % capacity:
+            raise Violation(
+                Property.UNREAD_KEPT,
+                f"{region.name}.Tail goes from {old} to {value} and passes Head, which is {head}",
+            )
 
-    return check
+    return _word_check(region, 1, value, moves)
 
 
 def _unread_check(region: Region, offset: int, size: int) -> Check:
