@@ -23,6 +23,7 @@ help:
 	@echo 'make format     let ruff format the sources'
 	@echo 'make demo       run the examples against the simulated driver'
 	@echo 'make bench      engines, workloads and clients against simpy and C (ARGS=--quick, ARGS=--keep)'
+	@echo 'make bench-explore  operations/s of the explorer against simpy, and what a second process brings'
 	@echo 'make bench-sweep  what a second worker brings to a sweep'
 	@echo 'make clean      remove what these targets made'
 	@echo
@@ -116,6 +117,9 @@ demo: .venv/stamp
 bench: .venv/stamp
 	$(BIN)/python benchmarks/bench.py $(ARGS)
 
+bench-explore: .venv/stamp
+	$(BIN)/python benchmarks/explorer.py $(ARGS)
+
 bench-sweep: .venv/dev-stamp
 	$(BIN)/python benchmarks/sweep_workers.py $(ARGS)
 
@@ -123,5 +127,5 @@ clean:
 	rm -rf .venv build dist demo-out .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help lint format test test-slow test-all coverage coverage-doc mutants life-cycles races explore-doc fuzz demo bench bench-sweep \
-	clean
+.PHONY: help lint format test test-slow test-all coverage coverage-doc mutants life-cycles races explore-doc fuzz demo bench \
+	bench-explore bench-sweep clean

@@ -66,7 +66,7 @@ def samples(workers, executions):
 
 def main():
     """Print one line for each measurement."""
-    executions = int(sys.argv[1]) if len(sys.argv) > 1 else 40_000
+    executions = int(sys.argv[1]) if len(sys.argv) > 1 else 100_000
     for strategy, budget in (("random", Budget(executions=3000)), ("exhaustive", None)):
         for name, memory in SAFE:
             ratios, rates = [], []
