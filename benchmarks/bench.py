@@ -156,8 +156,6 @@ def rows(rounds: int, share: float) -> list[Row]:
         python_client(WORKLOADS[OPEN], engine, True, 500)
     for title, workload in WORKLOADS.items():
         for name, (engine, has_digest, duration_ms) in ENGINES.items():
-            if engine == "fast" and title != OPEN:
-                duration_ms = 100 if title == SATURATED else 20
             milliseconds = max(2, round(duration_ms * share))
             routine_client(workload, engine, has_digest, 2)
             found.append(

@@ -115,6 +115,11 @@ class Client:
         )
 
     @property
+    def rechecking_ticks(self) -> int:
+        """How long it spins where `Alertable` is not set, in ticks of the performance counter."""
+        return round(self.recheck_us * TICKS_PER_US)
+
+    @property
     def reads_plainly(self) -> bool:
         """Whether it reads one packet after the other, on one thread, as the published protocol says."""
         return self.readers == 1 and self.batch == 1 and not self.queue_packets and not self.spin_above_bps

@@ -24,7 +24,6 @@ from wintun_model.client_strategies import (
 from wintun_model.errors import ModelError
 from wintun_model.operations import Lock, Word
 from wintun_model.ring import ring_bytes_of
-from wintunsim.experiments.client import TICKS_PER_US
 from wintunsim.kernel.devices import AdapterDevice
 from wintunsim.kernel.effects import NOT_TRACED
 from wintunsim.kernel.executor import Executor
@@ -37,7 +36,7 @@ from wintunsim.kernel.system import GENERIC_READ, GENERIC_WRITE, System
 
 if TYPE_CHECKING:
     from wintunsim.experiments.experiment import Experiment
-    from wintunsim.experiments.fast import Ahead
+    from wintunsim.experiments.fast.engine import Ahead
     from wintunsim.experiments.flows import FlowTable
     from wintunsim.experiments.inbound import Inbound
 
@@ -175,7 +174,7 @@ class ExperimentClient:
                 event,
                 has_barrier=client.barrier,
                 always_sets=client.always_set,
-                recheck_ticks=round(client.recheck_us * TICKS_PER_US),
+                recheck_ticks=client.rechecking_ticks,
             )
             self.rings.append(ring)
         file_object = self.device.open(process, GENERIC_READ | GENERIC_WRITE | 3)
@@ -265,10 +264,10 @@ class ExperimentClient:
     def take_counts(self) -> None:
         """What it counted where it was run ahead."""
         assert self.ahead is not None
-        taker = self.ahead.taker
-        self.read, self.read_bytes = taker.read, taker.read_bytes
-        self.written, self.echo_dropped = taker.written, taker.dropped
-        self.events[0].ended_waits = taker.wakeups
+        counts = self.ahead.counts
+        self.read, self.read_bytes = counts["read"], counts["read_bytes"]
+        self.written, self.echo_dropped = counts["written"], counts["dropped"]
+        self.events[0].ended_waits = counts["wakeups"]
 
     # -- the end ----------------------------------------------------------------------------------------------------
 

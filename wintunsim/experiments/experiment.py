@@ -52,8 +52,8 @@ class Experiment:
     timer_tick: str = ""
     """The system timer's period: a time from 0.5 ms to 15.625 ms; the host's own when it is empty."""
     engine: str = "direct"
-    """How it is run: `direct`, `step` (every operation, one by one) or `fast` (many packets at once where that is
-    possible). The results are the same."""
+    """How it is run: `direct`, `step` (every operation, one by one) or `fast` (machine code, where that is
+    possible; needs numba). The results are the same."""
     digest: bool = True
     """Whether the result has the digest of all that happened; a run without it is quicker."""
     seed: int = 0

@@ -13,7 +13,8 @@ from wintunsim.attachment import Attachment
 from wintunsim.errors import UsageError
 from wintunsim.experiments.client_threads import ExperimentClient
 from wintunsim.experiments.experiment import Experiment
-from wintunsim.experiments.fast import Ahead, Unable, why_not
+from wintunsim.experiments.fast.applies import why_not
+from wintunsim.experiments.fast.reasons import Unable
 from wintunsim.experiments.flows import FlowTable
 from wintunsim.experiments.inbound import Inbound, parse_inbound
 from wintunsim.experiments.result import Moments, Result, Series, Steps, status_name
@@ -190,6 +191,12 @@ def _run(
     table = FlowTable() if flows else None
     found = [parse_traffic(text, index) for index, text in enumerate(experiment.workload)]
     sources = [source for source in found if source is not None]
+    ahead = None
+    if is_ahead:
+        from wintunsim.experiments.fast.engine import Ahead  # it takes a while to load
+
+        ahead = Ahead(experiment.client, sources, experiment.duration_ns)
+        sources = ahead.sources
     attachment.add(sources if table is None else [table.counted(source) for source in sources])
     device = system.create_adapter("Wintun")
     returns = parse_returns(experiment.returns)
@@ -198,7 +205,6 @@ def _run(
     inbound = None
     if experiment.inbound:
         inbound = Inbound(parse_inbound(experiment.inbound, len(found)), machine, device, table)
-    ahead = Ahead(experiment.client, sources, experiment.duration_ns) if is_ahead else None
     client = ExperimentClient(experiment, system, device, inbound, table, ahead)
     recorder = Recorder(system, device, window_ns) if series or window_ns is not None else None
     try:

@@ -1,18 +1,14 @@
-"""Parts of the fast engine: what is offered, room that comes free, records in order."""
+"""Parts of the fast engine: what is offered, what it applies to."""
 
 import itertools
 from dataclasses import dataclass, replace
 
-import numpy as np
 import pytest
 
-from wintun_model.trace import Kind, Trace
 from wintunsim.experiments import Experiment
 from wintunsim.experiments.fast import applies
 from wintunsim.experiments.fast.applies import why_not
 from wintunsim.experiments.fast.offered import Offered
-from wintunsim.experiments.fast.rows import CLIENT, READER, SENDER, Rows
-from wintunsim.experiments.fast.sender import Taken
 from wintunsim.kernel.costs import Costs
 from wintunsim.kernel.host import Host
 from wintunsim.network.options import parse_traffic
@@ -48,47 +44,6 @@ def seeded(source, place):
     return source.seeded_packets(lambda name: Stream(0, f"traffic.{place + 1}.{name}"), 0)
 
 
-def test_room_that_comes_free():
-    taken = Taken()
-    assert (taken.by(10), taken.knows(0)) == (0, False)
-    taken.add(np.array([10, 20]), np.array([100, 50]))
-    kept = taken.copy()
-    taken.add(np.array([30]), np.array([7]))
-    assert [taken.by(time) for time in (9, 10, 29, 30)] == [0, 100, 150, 157]
-    assert taken.at(np.array([9, 10, 29, 30])).tolist() == [0, 100, 150, 157]
-    assert (taken.knows(29), taken.knows(30), kept.knows(25)) == (True, False, False)
-    taken.forget(30)
-    assert [taken.by(time) for time in (20, 30)] == [150, 157]
-
-
-def test_records_come_in_the_order_of_time_and_thread_and_events_are_named_when_they_are_seen():
-    class Event:
-        name, number = "moved", 0
-
-    trace, seen = Trace(), []
-    trace.add_sink(seen.extend)
-    rows = Rows(trace, 100, (5, 6, 7))
-    number = rows.object_number(Event)
-    assert rows.object_number(Event) == number < 0
-    times = np.array([10, 20])
-    rows.add(SENDER, times, times + 1, Kind.SET, number, 0, 0)
-    rows.add(READER, times, times, Kind.STORE, 3, np.array([8, 9]), 0)
-    rows.add_list(CLIENT, [(20, int(Kind.WAKE), number, 0, 0), (200, int(Kind.WAKE), number, 0, 0)])
-    rows.flush(20)
-    assert Event.number == 1
-    rows.flush(1000)
-    trace.flush()
-    records = [tuple(seen[start : start + 6]) for start in range(0, len(seen), 6)]
-    assert records == [
-        (10, 6, Kind.STORE, 3, 8, 0),
-        (11, 0, Kind.NAME, 1, 5, 0),
-        (11, 7, Kind.SET, 1, 0, 0),
-        (20, 5, Kind.WAKE, 1, 0, 0),
-        (20, 6, Kind.STORE, 3, 9, 0),
-        (21, 7, Kind.SET, 1, 0, 0),
-    ]
-
-
 def test_what_is_not_known_is_refused(monkeypatch):
     @dataclass(frozen=True)
     class Later(Host):
@@ -103,3 +58,11 @@ def test_what_is_not_known_is_refused(monkeypatch):
     ):
         monkeypatch.setattr(applies, "find_host", lambda name, host=host: host)
         assert why_not(ideal) == reason
+
+
+def test_without_a_compiler_there_is_no_fast_engine(monkeypatch):
+    monkeypatch.setattr(applies, "has_compiler", lambda: False)
+    result = Experiment(host="ideal", duration="1ms", engine="fast").run()
+    assert (result.engine_used, result.engine_reason) == (
+        "direct", "numba is not installed (pip install 'wintunsim[fast]')",
+    )  # fmt: skip

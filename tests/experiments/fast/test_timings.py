@@ -5,7 +5,6 @@ from dataclasses import replace
 import pytest
 
 from wintun_model import operations as op
-from wintun_model.client import ReadStrategy
 from wintun_model.revision import DEFAULT_REVISION, REVISIONS
 from wintunsim.experiments import Client, Experiment
 from wintunsim.experiments.fast import timings
@@ -14,17 +13,16 @@ from wintunsim.experiments.fast.walk import UnknownShape
 from wintunsim.kernel.costs import Costs
 
 COSTS = Costs()
-SPINS = ReadStrategy(spin_ticks=125)
 
 
-def measured(costs=COSTS, revision=DEFAULT_REVISION, *, has_barrier=False):
-    return measure(costs, REVISIONS[revision], has_barrier=has_barrier, strategy=SPINS)
+def measured(costs=COSTS, revision=DEFAULT_REVISION, **client):
+    return measure(costs, REVISIONS[revision], Client(**{"spin_us": 12.5, **client}))
 
 
 @pytest.mark.parametrize("revision", REVISIONS)
 @pytest.mark.parametrize("has_barrier", [False, True])
 def test_every_revision_has_the_shape_that_is_known(revision, has_barrier):
-    assert measured(revision=revision, has_barrier=has_barrier).read.next > 0
+    assert measured(revision=revision, barrier=has_barrier).read.next > 0
 
 
 def test_every_cost_finds_its_way_in():
@@ -32,8 +30,8 @@ def test_every_cost_finds_its_way_in():
     plain = measured(costs)
     for name in ("load_ns", "lock_ns", "event_ns", "system_call_ns", "pass_ns", "ndis_ns", "allocate_ns", "wake_ns"):
         assert measured(replace(costs, **{name: getattr(costs, name) + 7})) != plain, name
-    slow = measured(replace(costs, fence_ns=costs.fence_ns + 7), has_barrier=True)
-    assert slow.client.looks == measured(costs, has_barrier=True).client.looks + 7
+    slow = measured(replace(costs, fence_ns=costs.fence_ns + 7), barrier=True)
+    assert slow.client.looks == measured(costs, barrier=True).client.looks + 7
 
 
 def test_a_routine_of_another_shape_is_not_run_ahead(monkeypatch):

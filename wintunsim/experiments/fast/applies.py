@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import fields
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from wintunsim.kernel.distribution import Distribution
 from wintunsim.kernel.host import Host, find_host
 from wintunsim.kernel.return_policy import ReturnPolicy
+from wintunsim.network.closed_loop import TcpTraffic
 from wintunsim.network.options import parse_returns, parse_traffic
 from wintunsim.network.traffic import UdpTraffic
 from wintunsim.network.workloads import Workload
@@ -32,6 +34,8 @@ _OF_CLIENT: dict[str, frozenset[Any] | None] = {
     "full_attempts": None,
     "full_us": None,
     "barrier": None,
+    "always_set": None,
+    "recheck_us": None,
     "priority": None,
 }
 """The values that are known of each field of a client; None for all of them."""
@@ -50,8 +54,15 @@ _OF_COSTS = frozenset(
 SOURCES_MOST = 16
 
 
+def has_compiler() -> bool:
+    """Whether there is something that makes machine code of the loop."""
+    return find_spec("numba") is not None
+
+
 def why_not(experiment: Experiment) -> str | None:
     """Why the experiment cannot be run ahead, in a few words; None if it can."""
+    if not has_compiler():
+        return "numba is not installed (pip install 'wintunsim[fast]')"
     for item in fields(experiment):
         if item.name not in _OF_EXPERIMENT:
             default = getattr(type(experiment)(), item.name)
@@ -107,6 +118,6 @@ def _workload(experiment: Experiment) -> str | None:
         return "its workload"
     for place, text in enumerate(experiment.workload):
         source = parse_traffic(text, place)
-        if type(source) not in (UdpTraffic, Workload):
+        if type(source) not in (UdpTraffic, Workload, TcpTraffic):
             return f"the workload {text.partition(':')[0]}"
     return None

@@ -1,66 +1,90 @@
-"""The engine that runs ahead: from where the rings are registered on, each thread on its own and many packets at once.
+"""The fast engine: from where the rings are registered on, a run is the loop of compiled code.
 
-Everything up to there is done by the machine. Then the sending thread, the client and the driver's reader are run
-ahead by turns, each as far as it depends on nothing that another may still do, and their records are put in order.
-What cannot be run ahead raises `Unable`; then the whole run is done anew by the direct engine.
+Everything up to there is done by the machine: its threads stop where they would begin to send, to read and to take.
+Then the loop runs them on to the end, and what it came to is put where the machine would have left it. What the loop
+does not know raises `Unable`; then the whole run is done by the direct engine.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from wintun_model.errors import ModelError
 from wintun_model.receive import read_ring
 from wintun_model.status import NdisStatus
-from wintun_model.trace import Kind
 from wintunsim.experiments.client import Client
+from wintunsim.experiments.fast import sender, taker, words
+from wintunsim.experiments.fast.loop import IS_OVER, NEEDS_PACKETS, OVERFLOWED, run_ahead
 from wintunsim.experiments.fast.offered import Offered
-from wintunsim.experiments.fast.reader import Reader
-from wintunsim.experiments.fast.rows import SENDER, Rows
-from wintunsim.experiments.fast.sender import Chains, Sender
-from wintunsim.experiments.fast.taker import Taker, Unable
+from wintunsim.experiments.fast.reader import LOADS_TAIL as READER_LOADS_TAIL
+from wintunsim.experiments.fast.reasons import Unable
 from wintunsim.experiments.fast.timings import Timings, measure
 from wintunsim.experiments.fast.walk import UnknownShape
+from wintunsim.experiments.fast.words import NEVER_NS
 from wintunsim.kernel.devices import AdapterDevice
+from wintunsim.kernel.effects import TICK_NS
 from wintunsim.kernel.ndis import CHAIN_PACKETS
 from wintunsim.kernel.system import System
 from wintunsim.kernel.thread import Thread
+from wintunsim.network.closed_loop import TcpTraffic
+from wintunsim.network.feedback import Line
 
 Integers = NDArray[np.int64]
-_CAREFUL_ROUNDS = 30
-"""So many times it looks whether rings have room, once they had none."""
 _FULL = int(NdisStatus.NDIS_STATUS_BUFFER_OVERFLOW)
+_WINDOW = int(words.OFFERED_PACKETS) - 2 * CHAIN_PACKETS
+"""So many packets are asked for at a time."""
+
+
+class StandIn:
+    """A connection while the machine runs: it only notes when the traffic begins, as the loop begins it."""
+
+    def __init__(self, source: TcpTraffic) -> None:
+        self.name, self.description = source.name, source.description
+        self.begun_ns = 0
+
+    def __iter__(self) -> Iterator[tuple[int, bytes]]:
+        return iter(())
+
+    def begin(self, line: Line) -> None:
+        """The traffic begins now."""
+        self.begun_ns = line.time_ns()
 
 
 class Ahead:
     """One run ahead. `prepare` before the machine runs, `finish` after it has run."""
 
-    def __init__(self, client: Client, sources: Any, until_ns: int) -> None:
+    def __init__(self, client: Client, sources: Sequence[Any], until_ns: int) -> None:
         self._client = client
-        self._sources = sources
+        self._given = sources
         self._until_ns = until_ns
         self._starts: dict[str, tuple[int, Thread]] = {}
-        self._sent_first = 0
-        self._pending_resets: list[int] = []
-        self._published_ns = -1
-        self._put_in = 0
-        self._offset = 0
-        self._peak_bytes = 0
-        self._handed_down = 0
-        self._offered = 0
-        self.taker: Taker
+        self._delays: tuple[list[Integers], list[Integers]] = ([], [])
+        self._m: Integers
+        self._due: tuple[Integers, ...] = ()
+        """Packets that are due, and not yet at the loop's hand."""
+        self.sources = [StandIn(source) if isinstance(source, TcpTraffic) else source for source in sources]
+        """What the machine is to have as its sources."""
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """What the client counted: packets and bytes that it read, packets that it wrote and dropped, its wake-ups."""
+        m = self._m
+        return {
+            "read": int(m[words.READ]),
+            "read_bytes": int(m[words.READ_BYTES]),
+            "written": int(m[words.WRITTEN]),
+            "dropped": int(m[words.DROPPED]),
+            "wakeups": int(m[words.WAKEUPS]),
+        }
 
     def prepare(self, system: System, device: AdapterDevice) -> None:
         """Have the threads stop where they begin. Unable when the routines are others than those known here."""
         self._system, self._device = system, device
-        reading = self._client.reading
         try:
-            self._timings: Timings = measure(
-                system.machine.costs, system.driver.revision, has_barrier=self._client.barrier, strategy=reading
-            )
+            self._timings: Timings = measure(system.machine.costs, system.driver.revision, self._client)
         except UnknownShape as error:
             raise Unable(f"a routine that is not known: {error}") from error
         system.executor.replace(read_ring, lambda adapter: self.begin("reader"))
@@ -79,161 +103,208 @@ class Ahead:
         thread = machine.current
         assert thread is not None
         network: Any = self._system.network
-        numbers = network.source_numbers
-        offered = Offered(self._sources, numbers, machine.seed, machine.now)
-        for time_ns, size, source, number in zip(*offered.take(CHAIN_PACKETS), strict=True):
-            if time_ns > machine.now or self._sent_first == CHAIN_PACKETS:
-                break
-            self._sent_first += 1
-            machine.trace.record((machine.now, thread.number, Kind.SEND, int(source), int(number), int(size)))
-        self._numbers = numbers
+        sources = [source if isinstance(source, TcpTraffic) else None for source in self._given]
+        loops = [source for source in sources if source is not None]
+        windows = [1 + source.options.window_bytes // source.segment_bytes for source in loops]
+        capacity = self._device.port.send.capacity_bytes
+        self._m = m = words.new_run(capacity, self._timings, windows)
+        m[words.UNTIL], m[words.KEEPS_ROWS] = self._until_ns, machine.trace.is_kept
+        m[words.SENDER_NUMBER] = thread.number
+        self._offered = Offered(self._given, network.source_numbers, machine.seed, machine.now)
+        self._load_packets()
+        numbers = [number for source, number in zip(sources, network.source_numbers, strict=True) if source is not None]
+        for place, (source, number) in enumerate(zip(loops, numbers, strict=True)):
+            _set_up_loop(m, int(m[words.LOOPS] + place * words.LOOP_FIELDS), source, number)
+        m[words.NOW] = machine.now
+        m[words.BEGUN] = max((source.begun_ns for source in self.sources if isinstance(source, StandIn)), default=0)
+        run_ahead(self._m)
+        self._hand_on()
         self.begin("sender")
 
     def finish(self) -> None:
         """Run ahead to the end, and leave the counts where the machine would have left them."""
-        machine, port, until = self._system.machine, self._device.port, self._until_ns
+        machine, port = self._system.machine, self._device.port
         if set(self._starts) != {"client", "reader", "sender"}:
             raise Unable("a run that ends before it has begun")
-        starts = {name: start for name, (start, _) in self._starts.items()}
-        threads = [self._starts[name][1] for name in ("client", "reader", "sender")]
-        if not threads[0].number < threads[1].number < threads[2].number:
-            raise Unable("threads in another order")
-        if starts["client"] >= starts["sender"] + self._timings.send.published:
-            raise Unable("a client that begins late")
-        numbers = threads[0].number, threads[1].number, threads[2].number
-        self._rows = rows = Rows(machine.trace, until, numbers)
-        offered = Offered(self._sources, self._numbers, machine.seed, starts["sender"])
-        self._reader = reader = Reader(self._timings, self._device, starts["reader"], rows, until)
-        self.taker = taker = Taker(
-            self._timings, self._client, port, reader if self._client.echo else None, starts["client"], rows, until
-        )
-        if not self._client.echo:
-            reader.end()
-        self._run(Sender(self._timings, port.send.capacity_bytes, offered, starts["sender"], until))
-        machine.latest = until
+        self._begin_threads()
+        while (why := run_ahead(self._m)) != IS_OVER:
+            if why == OVERFLOWED:
+                raise Unable("more on its way than there is space for")
+            if why == NEEDS_PACKETS:
+                self._load_packets()
+            self._hand_on()
+        self._hand_on()
+        m = self._m
+        machine.latest = self._end_ns()
         port._next = None
-        port.handed_down = max(self._offered, self._handed_down)
-        port.send.peak_content_bytes = min(self._peak_bytes, port.send.capacity_bytes - 4)
-        port.send.packets, port.send.size_bytes = taker.read, taker.read_bytes
-        port.receive.packets = reader.received
-        for counts, latencies in ((port.send, taker.latencies), (port.receive, reader.latencies)):
-            for part in latencies:
-                counts.latencies_ns.frombytes(part.astype(np.int64).tobytes())
+        port.handed_down = int(m[words.HANDED_DOWN] + m[words.QUEUE_LAST] - m[words.QUEUE_FIRST]) + self._still_due()
+        port.send.peak_content_bytes = int(m[words.SEND_PEAK])
+        port.send.packets, port.send.size_bytes = int(m[words.READ]), int(m[words.READ_BYTES])
+        port.receive.packets = int(m[words.RECEIVED])
+        if m[words.REFUSED]:
+            port.refused[_FULL] = int(m[words.REFUSED])
+        for counts, parts in zip((port.send, port.receive), self._delays, strict=True):
+            for part in parts:
+                counts.latencies_ns.frombytes(part.tobytes())
 
-    def _run(self, sender: Sender) -> None:
-        taker, reader, rows = self.taker, self._reader, self._rows
-        place = sender.base
-        careful = 0
-        while not sender.is_done:
-            sender.load()
-            chains = None
-            if not careful:
-                chains = self._hopefully(sender)
-                careful = 0 if chains is not None else _CAREFUL_ROUNDS
-            else:
-                careful -= 1
-            if chains is None:
-                before = sender.place
-                chains = sender.advance(taker.taken)
-                if chains is not None:
-                    self._publish(sender, chains)
-                elif not sender.is_done and sender.place == before:
-                    raise ModelError("the sender does not go on")
-                taker.advance()
-                if self._client.echo:
-                    reader.advance()
-            if chains is not None:
-                self._note(sender, chains)
-            bounds = [sender.key_ns, taker.begin_ns]
-            if self._client.echo:
-                bounds.append(reader.look_ns)
-            rows.flush(min(bounds))
-            taker.taken.forget(sender.free_ns)
-            reader.returned.forget(taker.begin_ns)
-            place = sender.base
-        self._offered = place + int(np.searchsorted(sender.times, self._until_ns, side="right"))
-        if sender.has_ended:
-            raise Unable("a workload that ends")
-        taker.end()
-        if self._client.echo:
-            reader.end()
-        rows.flush(self._until_ns + 1)
+    # -- the world --------------------------------------------------------------------------------------------------
 
-    def _hopefully(self, sender: Sender) -> Chains | None:
-        """Go on as if both rings had room for everything. If they had not, go back, and answer None."""
-        taker, reader, rows = self.taker, self._reader, self._rows
-        kept = [(part, part.state()) for part in (sender, taker, reader, rows)]
-        chains = sender.advance(None)
-        taker.is_hopeful = True
-        if chains is not None:
-            self._publish(sender, chains)
-            taker.advance()
-            if self._client.echo:
-                reader.advance()
-        if chains is None or (sender.has_room(chains, taker.taken) and taker.has_room()):
-            taker.is_hopeful = False
-            return chains
-        for part, state in kept:
-            part.restore(state)
-        return None
-
-    def _publish(self, sender: Sender, chains: Chains) -> None:
-        """Tell the client what appears in its ring."""
-        accepted = chains.is_accepted
-        if accepted.all():
-            first, last, published = chains.first, chains.last, chains.published
-            sizes = sender.sizes[int(first[0]) : int(last[-1])]
-        else:
-            first, last, published = chains.first[accepted], chains.last[accepted], chains.published[accepted]
-            parts = [sender.sizes[start:end] for start, end in zip(first.tolist(), last.tolist(), strict=True)]
-            sizes = np.concatenate(parts) if parts else sender.sizes[:0]
-        self.taker.add(np.repeat(published, last - first), sizes)
-
-    def _note(self, sender: Sender, chains: Chains) -> None:
-        """Make the records of chains, now that it is known what the client did meanwhile."""
-        rows, port = self._rows, self._device.port
-        counts = chains.last - chains.first
-        packets = slice(int(chains.first[0]), int(chains.last[-1]))
-        sizes, sources, numbers = sender.sizes[packets], sender.sources[packets], sender.numbers[packets]
-        accepted = chains.is_accepted
-        published = chains.published[accepted]
-        monitor = port.send_monitor
-        assert monitor is not None
-        ring, mask = monitor.ring, monitor.mask
-        if len(published):
-            required = sender.stored[chains.last] - sender.stored[chains.first]
-            totals = self._put_in + np.cumsum(required[accepted])
-            offsets = totals & mask
-            old = np.concatenate(([self._put_in & mask], offsets[:-1]))
-            self._put_in = int(totals[-1])
-            done = int(np.searchsorted(published, self._until_ns, side="right"))
-            content = totals[:done] - self.taker.taken.at(published[:done])
-            self._peak_bytes = max(self._peak_bytes, int(content.max(initial=0)))
-            rows.add(SENDER, published, published, Kind.STORE, ring.tail.number, offsets, old)
-            event = rows.object_number(ring.tail_moved)
-            rows.add(SENDER, published, published, Kind.SET, event, self._was_set(published), 0)
-        status = np.where(accepted, 0, _FULL)
-        completed = np.repeat(chains.completed, counts)
-        rows.add(SENDER, completed, completed, Kind.COMPLETE, sources, numbers, np.repeat(status, counts))
-        key, start = np.repeat(chains.key, counts), np.repeat(chains.start, counts)
-        skip, self._sent_first = self._sent_first, 0
-        rows.add(SENDER, key[skip:], start[skip:], Kind.SEND, sources[skip:], numbers[skip:], sizes[skip:])
-        self._handed_down = sender.base + int(
-            chains.last[np.searchsorted(chains.key, self._until_ns, side="right") - 1]
+    def _begin_threads(self) -> None:
+        """Put the threads where they stopped."""
+        starts = {name: start for name, (start, _) in self._starts.items()}
+        numbers = [self._starts[name][1].number for name in ("client", "reader", "sender")]
+        if numbers != sorted(numbers):
+            raise Unable("threads in another order")
+        m = self._m
+        # Until here the machine has made all records; none of the loop's may come before its last one.
+        first = min(
+            int(m[words.SENDER_AT])
+            if m[words.SENDER_DO] == sender.LOOKS
+            else starts["sender"] + int(m[words.T_PUBLISHED]),
+            starts["reader"] + int(m[words.T_READER_LIMIT]),
         )
-        refused = int(counts[~accepted & (chains.completed <= self._until_ns)].sum())
-        if refused:
-            port.refused[_FULL] = port.refused.get(_FULL, 0) + refused
+        if starts["client"] >= first:
+            raise Unable("a client that begins late")
+        m[words.CLIENT_NUMBER], m[words.READER_NUMBER] = numbers[0], numbers[1]
+        m[words.CLIENT_DO], m[words.CLIENT_AT] = taker.LOADS_TAIL, starts["client"] + m[words.T_LOADS]
+        m[words.READER_DO], m[words.READER_AT] = READER_LOADS_TAIL, starts["reader"] + m[words.T_READER_BEGINS]
+        self._number_objects()
+        self._set_up_client()
 
-    def _was_set(self, published: Integers) -> Integers:
-        """Whether each set of the event finds it set: unless a wait or a clear of the client's came in between."""
-        was_set = np.ones(len(published), dtype=np.int64)
-        if self._published_ns < 0:
-            was_set[0] = 0
-        resets = self._pending_resets + self.taker.resets
-        self.taker.resets = []
-        places = np.searchsorted(published, np.array(resets, dtype=np.int64), side="left")
-        was_set[places[places < len(published)]] = 0
-        self._pending_resets = resets[int(np.searchsorted(places, len(published))) :]
-        self._published_ns = int(published[-1])
-        return was_set
+    def _number_objects(self) -> None:
+        """Numbers in the trace: of words that have one, and below 0 of events that get it when they are first seen."""
+        m, port = self._m, self._device.port
+        assert port.send_monitor is not None and port.receive_monitor is not None
+        send, receive = port.send_monitor.ring, port.receive_monitor.ring
+        m[words.ADAPTER_NUMBER] = port.trace_number
+        m[words.SEND_HEAD], m[words.SEND_TAIL], m[words.SEND_ALERTABLE] = (
+            send.head.number, send.tail.number, send.alertable.number
+        )  # fmt: skip
+        m[words.RECEIVE_HEAD], m[words.RECEIVE_TAIL], m[words.RECEIVE_ALERTABLE] = (
+            receive.head.number, receive.tail.number, receive.alertable.number
+        )  # fmt: skip
+        adapter = self._device.adapter
+        self._events: dict[int, Any] = {
+            int(words.SEND_MOVED): send.tail_moved,
+            int(words.RECEIVE_MOVED): receive.tail_moved,
+            int(words.EMPTY): adapter.receive_empty,
+            int(words.DISCONNECTED): adapter.disconnected,
+        }
+        for place, event in self._events.items():
+            m[place] = event.number or -int(place)
+
+    def _set_up_client(self) -> None:
+        m, client, machine = self._m, self._client, self._system.machine
+        reading, writing = client.reading, client.writing
+        m[words.ECHOES] = client.echo
+        m[words.SPIN_LIMIT] = reading.spin_ticks * TICK_NS
+        m[words.SLEEP], m[words.SLEEPS_FINELY] = reading.sleep_ns, reading.sleeps_finely
+        m[words.HANDLE], m[words.HANDLE_PS] = client.handle_ns, client.handle_ps_per_byte
+        m[words.ALWAYS_SETS], m[words.RECHECK_LIMIT] = client.always_set, client.rechecking_ticks * TICK_NS
+        m[words.ATTEMPTS] = writing.attempts
+        m[words.WHEN_FULL] = (
+            words.SPIN_AGAIN if writing.spin_ticks
+            else words.YIELD_AGAIN if writing.yields
+            else words.SLEEP_AGAIN if writing.sleep_ns
+            else words.AT_ONCE
+        )  # fmt: skip
+        m[words.FULL_LIMIT] = writing.spin_ticks * TICK_NS
+        m[words.FULL_SLEEP], m[words.FULL_FINELY] = writing.sleep_ns, writing.sleeps_finely
+        m[words.TICK], m[words.TICK_PHASE] = machine.costs.timer_tick_ns, machine.tick_phase_ns
+        m[words.WAKE], m[words.COPY_PS] = self._timings.wake, self._timings.copy
+
+    def _load_packets(self) -> None:
+        """Have more of what is due at hand."""
+        m = self._m
+        begin, first, last = (int(m[place]) for place in (words.OFFERED_AT, words.OFFERED, words.OFFERED_LAST))
+        left = m[first:last].reshape(-1, words.OFFERED_FIELDS).copy()
+        if not self._due or not len(self._due[0]):
+            self._due = self._offered.take(_WINDOW)
+        count = int(words.OFFERED_PACKETS) - len(left)
+        more = np.stack([column[:count] for column in self._due], axis=1)
+        self._due = tuple(column[count:] for column in self._due)
+        found = np.concatenate((left, more)).ravel()
+        m[begin : begin + len(found)] = found
+        m[words.OFFERED], m[words.OFFERED_LAST], m[words.OFFERED_ENDS] = begin, begin + len(found), not len(more)
+
+    def _end_ns(self) -> int:
+        """Until when the machine would have run: a run in which nothing is left to do ends early."""
+        m = self._m
+        if min(m[place] for place in (words.CLIENT_AT, words.READER_AT, words.SENDER_AT)) < NEVER_NS:
+            return self._until_ns
+        if m[words.LOOPS_COUNT]:
+            raise Unable("connections that end")
+        return min(int(m[words.BLOCKED_AT]), self._until_ns)
+
+    def _still_due(self) -> int:
+        """How many packets were due by the end, and not handed down."""
+        m, due = self._m, 0
+        while True:
+            packets = m[m[words.OFFERED] : m[words.OFFERED_LAST]].reshape(-1, words.OFFERED_FIELDS)
+            found = int(np.searchsorted(packets[:, words.OFFERED_TIME], self._until_ns, side="right"))
+            due += found
+            if found < len(packets) or m[words.OFFERED_ENDS]:
+                return due
+            m[words.OFFERED] = m[words.OFFERED_LAST]
+            self._load_packets()
+
+    # -- what the loop came to --------------------------------------------------------------------------------------
+
+    def _hand_on(self) -> None:
+        """Hand on the records and delays that the loop has made so far."""
+        m = self._m
+        begin = int(m[words.ROWS_AT])
+        rows = m[begin : begin + m[words.ROWS] * words.RECORD].reshape(-1, words.RECORD)
+        while m[words.UNNAMED]:
+            unnamed = np.flatnonzero(rows[:, 3] < 0)
+            if not len(unnamed):
+                m[words.UNNAMED] = 0
+                break
+            first = int(unnamed[0])
+            self._add(rows[:first])
+            place, time_ns = -int(rows[first, 3]), int(rows[first, 0])
+            event = self._events[place]
+            event.number = m[place] = self._system.machine.trace.define(event.name, time_ns)
+            rows = rows[first:]
+            rows[rows[:, 3] == -place, 3] = event.number
+        self._add(rows)
+        m[words.ROWS] = 0
+        for parts, place, count in (
+            (self._delays[0], words.SEND_DELAYS_AT, words.SEND_DELAYS),
+            (self._delays[1], words.RECEIVE_DELAYS_AT, words.RECEIVE_DELAYS),
+        ):
+            if m[count]:
+                parts.append(m[m[place] : m[place] + m[count]].copy())
+                m[count] = 0
+
+    def _add(self, rows: Integers) -> None:
+        if len(rows):
+            self._system.machine.trace.add_encoded(rows.astype("<i8", copy=False).data.cast("B"))
+
+
+def _set_up_loop(m: Integers, k: int, source: TcpTraffic, number: int) -> None:
+    """A connection that has not begun (`network.tcp_sender.TcpSender`)."""
+    options, size = source.options, source.segment_bytes
+    limit = max(options.window_bytes, size)
+    values = {
+        words.SEGMENT_BYTES: size,
+        words.PACKET_BYTES: source.size_bytes,
+        words.LIMIT_BYTES: limit,
+        words.SEGMENTS: -1 if source.count is None else source.count,
+        words.RTT: source.rtt_ns,
+        words.ARRIVES_WHEN_TAKEN: source.acknowledged_by == "taken",
+        words.SOURCE: number,
+        words.RTO_MIN: options.rto_min_ns,
+        words.RTO_INITIAL: options.rto_initial_ns,
+        words.RTO_MAX: options.rto_max_ns,
+        words.RETRIES: options.retries,
+        words.WINDOW: min(options.initial_segments * size, limit),
+        words.THRESHOLD: max(options.window_bytes, 2 * size),
+        words.RECOVER: -1,
+        words.SMOOTHED: -1,
+        words.DEADLINE_AT: NEVER_NS,
+        words.TIMER_AT: NEVER_NS,
+        words.ACKS_AT: NEVER_NS,
+    }
+    for place, value in values.items():
+        m[k + place] = value

@@ -43,15 +43,19 @@ class _Source:
 
 
 class Offered:
-    """All sources together, in the order in which their packets are due; ties go to the source named first."""
+    """All sources together, in the order in which their packets are due; ties go to the source named first.
 
-    def __init__(self, sources: Sequence[UdpTraffic | Workload], numbers: Sequence[int], seed: int, start_ns: int):
+    Of `sources` those count whose packets are due at times of their own; `numbers` are the numbers of their names.
+    """
+
+    def __init__(self, sources: Sequence[Any], numbers: Sequence[int], seed: int, start_ns: int):
         self._sources = [
             _Source(source, place, number, seed)
             for place, (source, number) in enumerate(zip(sources, numbers, strict=True))
+            if isinstance(source, UdpTraffic | Workload)
         ]
         self._start_ns = start_ns
-        empty = np.empty(0, dtype=np.int64)
+        self._empty = empty = np.empty(0, dtype=np.int64)
         self._held: list[tuple[Integers, Integers, Integers]] = [(empty, empty, empty) for _ in self._sources]
         self._ended = [False] * len(self._sources)
 
@@ -61,6 +65,8 @@ class Offered:
         None are left when there are none.
         """
         self._fill(count)
+        if not self._sources:
+            return self._empty, self._empty, self._empty, self._empty
         if len(self._sources) == 1:
             times, sizes, numbers = self._held[0]
             self._held[0] = times[:0], sizes[:0], numbers[:0]

@@ -1,157 +1,185 @@
-"""The driver's reader thread, run ahead over the packets that the client wrote."""
+"""The driver's reader thread, run ahead (`wintun_model.receive`): it returns each packet inside its indication."""
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
-
-from wintun_model.errors import ModelError
 from wintun_model.trace import Kind
-from wintunsim.experiments.fast.ahead import Looking, seen_times
-from wintunsim.experiments.fast.rows import READER, Rows
-from wintunsim.experiments.fast.sender import Taken
-from wintunsim.experiments.fast.state import Restorable
-from wintunsim.experiments.fast.timings import Timings
-from wintunsim.kernel.devices import AdapterDevice
+from wintunsim.experiments.fast.compiled import compiled
+from wintunsim.experiments.fast.notes import note, stored
+from wintunsim.experiments.fast.tcp import arrive
+from wintunsim.experiments.fast.words import (
+    ADAPTER_NUMBER,
+    ARRIVES_WHEN_TAKEN,
+    BLOCKED_AT,
+    CLIENT_AT,
+    DISCONNECTED,
+    EMPTY,
+    FIFO_MASK,
+    IN_WRITTEN,
+    MASK,
+    NEVER_NS,
+    NO_DEADLINE,
+    NOTHING,
+    NOW,
+    ON_RECEIVE_ALERTABLE,
+    ON_RECEIVE_HEAD,
+    ONE,
+    PACKET_FIELDS,
+    PACKET_LOOP,
+    PACKET_SEGMENT,
+    PACKET_SIZE,
+    PACKET_TIME,
+    READER_AT,
+    READER_DO,
+    READER_NUMBER,
+    READER_SPINS,
+    RECEIVE_ALERTABLE,
+    RECEIVE_DELAYS,
+    RECEIVE_DELAYS_AT,
+    RECEIVE_HEAD,
+    RECEIVE_MOVED,
+    RECEIVE_OUT,
+    RECEIVE_PUT,
+    RECEIVE_RAISED,
+    RECEIVE_SEEN,
+    RECEIVE_SET,
+    RECEIVED,
+    SEEN_AT,
+    SPINS_ON,
+    T_EMPTY_CLEARED,
+    T_EMPTY_SET,
+    T_INDICATED,
+    T_NOTICES,
+    T_READER_AGAIN,
+    T_READER_CLEARS,
+    T_READER_LIMIT,
+    T_READER_LOOKS,
+    T_READER_LOWERS,
+    T_READER_NEXT,
+    T_READER_RAISES,
+    T_READER_SPINS,
+    T_READER_WAITS,
+    T_READER_WOKEN,
+    T_RETURNED,
+    TWO,
+    ZERO,
+    Integers,
+    number,
+    places,
+)
 
-Integers = NDArray[np.int64]
+(
+    LOADS_TAIL, BEGINS_SPIN, ENDS_SPIN, RAISES, LOOKS_AGAIN, LOWERS, CLEARS, BEGINS_WAIT, ENDS_WAIT, LOWERS_AWAKE,
+    CLEARS_EMPTY, INDICATES, SETS_EMPTY, STORES_HEAD,
+) = places(14)  # fmt: skip
+"""What the thread does next."""
+
+_STORE, _SET, _CLEAR = map(number, (Kind.STORE, Kind.SET, Kind.CLEAR))
+_WAIT, _WAKE, _RECEIVE, _RETURN = map(number, (Kind.WAIT, Kind.WAKE, Kind.RECEIVE, Kind.RETURN))
 
 
-class Reader(Restorable):
-    """Runs the reader ahead. `start_ns` is when its thread starts, `rows` takes its records."""
+@compiled
+def read_next(m: Integers) -> None:
+    """What the thread does now."""
+    doing, now = m[READER_DO], m[NOW]
+    if doing >= CLEARS_EMPTY:
+        _deliver(m, doing, now)
+    elif doing <= ENDS_SPIN:
+        _look(m, doing, now)
+    else:
+        _sleep(m, doing, now)
 
-    def __init__(self, timings: Timings, device: AdapterDevice, start_ns: int, rows: Rows, until_ns: int) -> None:
-        t = self._t = timings.read
-        self._wake = timings.wake
-        self._rows = rows
-        self._until_ns = until_ns
-        port = device.port
-        assert port.receive_monitor is not None
-        ring = port.receive_monitor.ring
-        self._mask = ring.capacity - 1
-        self._adapter_number = port.trace_number
-        self._head, self._alertable = ring.head.number, ring.alertable.number
-        self._empty = rows.object_number(device.adapter.receive_empty)
-        self._moved = rows.object_number(ring.tail_moved)
-        self._disconnected = rows.object_number(device.adapter.disconnected)
-        self._looking = Looking(t.spins, t.spin_limit, 0, t.notices, sees_ties=True)
-        self.look_ns = start_ns + t.begins
-        """When it loads Tail next."""
-        self.returned = Taken()
-        self.received = 0
-        self._number = 0
-        self._offset = 0
-        self._times = self._sizes = np.empty(0, dtype=np.int64)
-        self.latencies: list[Integers] = []
-        self.spin_limit = t.spin_limit
-        self.lowered_ns = -1
-        """Until when Alertable stays raised, since it was last."""
-        self._spent_ns = -1
-        """Up to when sets of the event are spent by the wait or the clear that came last."""
-        self._is_set = False
 
-    def add(self, times: Integers, sizes: Integers) -> None:
-        """The client publishes packets of these sizes at these times; nobody is to be woken for them."""
-        self._times = np.concatenate((self._times, times))
-        self._sizes = np.concatenate((self._sizes, sizes))
+@compiled
+def _go_on(m: Integers, doing: int, at: int) -> None:
+    m[READER_DO], m[READER_AT] = doing, at
 
-    def advance(self) -> None:
-        """Read all packets that were added."""
-        times, sizes = self._times, self._sizes
-        while len(times):
-            spacing = np.full(len(times), self._t.next, dtype=np.int64)
-            seen = seen_times(times, spacing, self.look_ns, self._looking)
-            count = len(seen)
-            if count:
-                self._read(seen, times[:count], sizes[:count])
-            if not count:
-                raise ModelError("the reader waits for a packet that was taken not to be waited for")
-            times, sizes = times[count:], sizes[count:]
-        self._times, self._sizes = times, sizes
 
-    def take(self, time_ns: int, size: int, looked_ns: int) -> int:
-        """Read one packet after all that were added; the reader may have given up spinning for it.
+@compiled
+def _look(m: Integers, doing: int, now: int) -> None:
+    """Look for a packet, and spin for it."""
+    if m[RECEIVE_PUT] > m[RECEIVE_SEEN]:
+        m[SEEN_AT] = now
+        _go_on(m, CLEARS_EMPTY, now + m[T_EMPTY_CLEARED])
+    elif doing == LOADS_TAIL:
+        _go_on(m, BEGINS_SPIN, now + m[T_READER_SPINS])
+    elif doing == BEGINS_SPIN:
+        m[READER_SPINS] = 1
+        _go_on(m, ENDS_SPIN, now + m[T_READER_LIMIT])
+    else:
+        m[READER_SPINS] = 0
+        _go_on(m, RAISES, now + m[T_READER_RAISES])
 
-        The client loads Alertable at `looked_ns`. If it finds it raised it sets the event, and the answer is whether
-        that is set already, as 0 or 1; else it is -1.
-        """
-        t, records = self._t, list[tuple[int, int, int, int, int]]()
-        look_ns, was_set = self.look_ns, -1
-        while True:
-            spin_ns = look_ns + t.spins
-            if time_ns <= look_ns:
-                seen = look_ns
-                break
-            if time_ns <= spin_ns + t.spin_limit:
-                seen = spin_ns if time_ns <= spin_ns else time_ns + t.notices
-                break
-            raised = spin_ns + t.spin_limit + t.alertable
-            looks = raised + t.looks
-            records.append((raised, int(Kind.STORE), self._alertable, 1, 0))
-            if time_ns <= looks:
-                # It finds the packet after all.
-                self.lowered_ns = lowered = looks + t.lowers
-                self._spent_ns = seen = lowered + t.clears
-                records.append((lowered, int(Kind.STORE), self._alertable, 0, 1))
-                if raised < looked_ns <= lowered:
-                    was_set = int(self._is_set)
-                if self._is_set or was_set >= 0:
-                    records.append((seen, int(Kind.CLEAR), self._moved, 0, 0))
-                self._is_set = False
-                break
-            wakes = waits = looks + t.waits
-            self._spent_ns = waits
-            if self._is_set:
-                # A set that nobody waited for ends this wait.
-                lowered = waits + t.woken
-                if looked_ns <= lowered:
-                    was_set = int(looked_ns <= waits)
-                self._is_set = waits < looked_ns <= lowered
-            else:
-                was_set = 0
-                if looked_ns > waits:
-                    records.append((waits, int(Kind.WAIT), self._disconnected, 2, -1))
-                    self._spent_ns = looked_ns
-                    wakes = looked_ns + self._wake
-                lowered = wakes + t.woken
-            self.lowered_ns = lowered
-            records.append((wakes, int(Kind.WAKE), self._moved, 1, 0))
-            records.append((lowered, int(Kind.STORE), self._alertable, 0, 1))
-            look_ns = lowered + t.again
-        self._rows.add_list(READER, records)
-        self._read(np.array([seen]), np.array([time_ns]), np.array([size]))
-        return was_set
 
-    def set_again(self, looked_ns: int) -> int:
-        """The client finds Alertable still raised, and sets the event: whether that is set already, as 0 or 1."""
-        if looked_ns <= self._spent_ns:
-            return 1
-        was_set, self._is_set = self._is_set, True
-        return int(was_set)
+@compiled
+def _sleep(m: Integers, doing: int, now: int) -> None:
+    """Say that it waits, look once more, wait."""
+    thread = m[READER_NUMBER]
+    if doing == RAISES:
+        m[RECEIVE_RAISED] = 1
+        note(m, now, thread, _STORE, m[RECEIVE_ALERTABLE], ONE, ZERO)
+        if m[SPINS_ON] == ON_RECEIVE_ALERTABLE:
+            m[SPINS_ON], m[CLIENT_AT] = NOTHING, now + m[T_NOTICES]
+        _go_on(m, LOOKS_AGAIN, now + m[T_READER_LOOKS])
+    elif doing == LOOKS_AGAIN:
+        if m[RECEIVE_PUT] > m[RECEIVE_SEEN]:
+            _go_on(m, LOWERS, now + m[T_READER_LOWERS])
+        else:
+            _go_on(m, BEGINS_WAIT, now + m[T_READER_WAITS])
+    elif doing == BEGINS_WAIT:
+        if not m[RECEIVE_SET]:
+            m[BLOCKED_AT] = now
+            note(m, now, thread, _WAIT, m[DISCONNECTED], TWO, NO_DEADLINE)
+            _go_on(m, ENDS_WAIT, NEVER_NS)
+            return
+        m[RECEIVE_SET] = 0
+        note(m, now, thread, _WAKE, m[RECEIVE_MOVED], ONE, ZERO)
+        _go_on(m, LOWERS_AWAKE, now + m[T_READER_WOKEN])
+    elif doing == ENDS_WAIT:
+        note(m, now, thread, _WAKE, m[RECEIVE_MOVED], ONE, ZERO)
+        _go_on(m, LOWERS_AWAKE, now + m[T_READER_WOKEN])
+    elif doing == CLEARS:
+        if m[RECEIVE_SET]:
+            m[RECEIVE_SET] = 0
+            note(m, now, thread, _CLEAR, m[RECEIVE_MOVED], ZERO, ZERO)
+        m[SEEN_AT] = now
+        _go_on(m, CLEARS_EMPTY, now + m[T_EMPTY_CLEARED])
+    else:
+        m[RECEIVE_RAISED] = 0
+        note(m, now, thread, _STORE, m[RECEIVE_ALERTABLE], ZERO, ONE)
+        if doing == LOWERS:
+            _go_on(m, CLEARS, now + m[T_READER_CLEARS])
+        else:
+            _go_on(m, LOADS_TAIL, now + m[T_READER_AGAIN])
 
-    def end(self) -> None:
-        """Nothing comes any more."""
-        self.advance()
-        self.take(1 << 60, 20, 1 << 60)
 
-    def _read(self, seen: Integers, times: Integers, sizes: Integers) -> None:
-        t, rows, count = self._t, self._rows, len(seen)
-        stored = sizes + 7 & ~3
-        self.look_ns = int(seen[-1]) + t.next
-        returned = seen + t.returned
-        self.returned.add(returned, stored)
-        last = self._offset
-        offsets = last + np.cumsum(stored) & self._mask
-        self._offset = int(offsets[-1])
-        numbers = np.arange(self._number + 1, self._number + 1 + count, dtype=np.int64)
-        self._number += count
-        indicated = seen + t.indicated
-        rows.add(READER, seen + t.empty_cleared, seen + t.empty_cleared, Kind.CLEAR, self._empty, 0, 0)
-        rows.add(READER, indicated, indicated, Kind.RECEIVE, self._adapter_number, numbers, sizes)
-        rows.add(READER, indicated, indicated, Kind.RETURN, self._adapter_number, numbers, 0)
-        rows.add(READER, seen + t.empty_set, seen + t.empty_set, Kind.SET, self._empty, 0, 0)
-        before = np.concatenate(([last], offsets[:-1]))
-        rows.add(READER, returned, returned, Kind.STORE, self._head, offsets, before)
-        self.received += int(np.searchsorted(indicated, self._until_ns, side="right"))
-        done = int(np.searchsorted(returned, self._until_ns, side="right"))
-        self.latencies.append((returned - times)[:done])
+@compiled
+def _deliver(m: Integers, doing: int, now: int) -> None:
+    """One packet goes up and comes back."""
+    thread, seen = m[READER_NUMBER], m[SEEN_AT]
+    p = m[IN_WRITTEN] + PACKET_FIELDS * (m[RECEIVE_SEEN] & m[FIFO_MASK])
+    size = m[p + PACKET_SIZE]
+    if doing == CLEARS_EMPTY:
+        note(m, now, thread, _CLEAR, m[EMPTY], ZERO, ZERO)
+        _go_on(m, INDICATES, seen + m[T_INDICATED])
+    elif doing == INDICATES:
+        number = m[RECEIVE_SEEN] + 1
+        note(m, now, thread, _RECEIVE, m[ADAPTER_NUMBER], number, size)
+        m[RECEIVED] += 1
+        loop = m[p + PACKET_LOOP]
+        if loop >= 0 and not m[loop + ARRIVES_WHEN_TAKEN]:
+            arrive(m, loop, now, m[p + PACKET_SEGMENT])
+        note(m, now, thread, _RETURN, m[ADAPTER_NUMBER], number, ZERO)
+        _go_on(m, SETS_EMPTY, seen + m[T_EMPTY_SET])
+    elif doing == SETS_EMPTY:
+        note(m, now, thread, _SET, m[EMPTY], ZERO, ZERO)
+        _go_on(m, STORES_HEAD, seen + m[T_RETURNED])
+    else:
+        old = m[RECEIVE_OUT]
+        m[RECEIVE_OUT] += stored(size)
+        m[RECEIVE_SEEN] += 1
+        note(m, now, thread, _STORE, m[RECEIVE_HEAD], m[RECEIVE_OUT] & m[MASK], old & m[MASK])
+        m[m[RECEIVE_DELAYS_AT] + m[RECEIVE_DELAYS]] = now - m[p + PACKET_TIME]
+        m[RECEIVE_DELAYS] += 1
+        if m[SPINS_ON] == ON_RECEIVE_HEAD:
+            m[SPINS_ON], m[CLIENT_AT] = NOTHING, now + m[T_NOTICES]
+        _go_on(m, LOADS_TAIL, seen + m[T_READER_NEXT])

@@ -1,243 +1,195 @@
-"""The system's sending thread: it hands down what is due, in chains, whatever the others do, until the ring is full.
-
-A chain begins when the one before has ended, or when the next packet is due. Runs of packets that each find it idle
-are one step of numpy; chains of a sender that is late follow one from the other.
-"""
+"""The system's sending thread and the driver's send routine in it, run ahead (`kernel.ndis`, `wintun_model.send`)."""
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from copy import copy
-from typing import Any
+from wintun_model.status import NdisStatus
+from wintun_model.trace import Kind
+from wintunsim.experiments.fast.compiled import compiled
+from wintunsim.experiments.fast.notes import copying, note, stored
+from wintunsim.experiments.fast.tcp import arrive
+from wintunsim.experiments.fast.words import (
+    ARRIVES_WHEN_TAKEN,
+    BLOCKED_AT,
+    CHAIN,
+    CHAIN_COUNT,
+    CHAIN_MOST,
+    CHAIN_START,
+    CLIENT_AT,
+    CLIENT_DO,
+    FIFO_MASK,
+    HANDED_DOWN,
+    IS_IDLE,
+    MASK,
+    NEVER_NS,
+    NO_LOOP,
+    NOTHING,
+    NOW,
+    OFFERED,
+    OFFERED_FIELDS,
+    OFFERED_LAST,
+    OFFERED_NUMBER,
+    OFFERED_SIZE,
+    OFFERED_SOURCE,
+    OFFERED_TIME,
+    ON_SEND_TAIL,
+    PACKET_FIELDS,
+    PACKET_LOOP,
+    PACKET_NUMBER,
+    PACKET_SEGMENT,
+    PACKET_SIZE,
+    PACKET_SOURCE,
+    PACKET_TIME,
+    QUEUE,
+    QUEUE_FIRST,
+    QUEUE_LAST,
+    QUEUE_MASK,
+    REFUSED,
+    ROOM,
+    SEND_COMPLETED,
+    SEND_IN,
+    SEND_MOVED,
+    SEND_OUT,
+    SEND_PEAK,
+    SEND_PUT,
+    SEND_SET,
+    SEND_TAIL,
+    SEND_TAKEN,
+    SENDER_AT,
+    SENDER_DO,
+    SENDER_NUMBER,
+    SENT,
+    SPINS_ON,
+    T_COMPLETED,
+    T_EACH,
+    T_LOADED,
+    T_NOTICES,
+    T_PUBLISHED,
+    T_REFUSAL,
+    T_REFUSED,
+    T_SENT,
+    WAIT_ENDED,
+    WAKE,
+    WAKEUPS,
+    ZERO,
+    Integers,
+    number,
+    places,
+)
 
-import numpy as np
-from numpy.typing import NDArray
+LOOKS, LOADS_HEAD, IS_REFUSED, STORES_TAIL, COMPLETES = places(5)
+"""What the thread does next."""
 
-from wintunsim.experiments.fast.offered import Offered
-from wintunsim.experiments.fast.state import Copied, Restorable
-from wintunsim.experiments.fast.timings import Timings
-from wintunsim.kernel.ndis import CHAIN_PACKETS
-
-Integers = NDArray[np.int64]
-WINDOW = 4096
-_RUN_LEAST = 12
+_SEND, _COMPLETE, _STORE, _SET = map(number, (Kind.SEND, Kind.COMPLETE, Kind.STORE, Kind.SET))
+_SUCCESS, _FULL = map(number, (NdisStatus.NDIS_STATUS_SUCCESS, NdisStatus.NDIS_STATUS_BUFFER_OVERFLOW))
 
 
-class Taken(Copied):
-    """When room came free in a ring: times in ns, and how many bytes in all by then."""
-
-    def __init__(self) -> None:
-        self.times = np.empty(0, dtype=np.int64)
-        self.totals = np.empty(0, dtype=np.int64)
-        self.total = 0
-        """Bytes in all, up to the last time that is known."""
-        self._before = 0
-        self._list: tuple[list[int], list[int]] | None = None
-
-    def add(self, times: Any, sizes: Any) -> None:
-        """Room of these sizes comes free at these times, later than those that are known."""
-        if len(times):
-            totals = self.total + np.cumsum(sizes)
-            self.times = np.concatenate((self.times, times))
-            self.totals = np.concatenate((self.totals, totals))
-            self.total = int(totals[-1])
-            self._list = None
-
-    def by(self, time_ns: int) -> int:
-        """Bytes that are free at `time_ns`, including what comes free just then."""
-        if self._list is None:
-            self._list = self.times.tolist(), self.totals.tolist()
-        place = bisect_right(self._list[0], time_ns)
-        return self._list[1][place - 1] if place else self._before
-
-    def at(self, times_ns: Any) -> Integers:
-        """The same for an array of times."""
-        place = np.searchsorted(self.times, times_ns, side="right")
-        found: Integers = (
-            np.where(place > 0, self.totals[place - 1], self._before)
-            if len(self.times)
-            else np.full(len(times_ns), self._before, dtype=np.int64)
-        )
-        return found
-
-    def knows(self, time_ns: int) -> bool:
-        """Whether nothing that is not known yet can come free by then."""
-        return bool(len(self.times)) and int(self.times[-1]) > time_ns
-
-    def copy(self) -> Taken:
-        """The same, to go back to."""
-        return copy(self)
-
-    def forget(self, before_ns: int) -> None:
-        """Nobody will ask for times before this one."""
-        place = int(np.searchsorted(self.times, before_ns))
-        if place:
-            self._before = int(self.totals[place - 1])
-            self.times, self.totals = self.times[place:], self.totals[place:]
-            self._list = None
+@compiled
+def send_next(m: Integers) -> None:
+    """What the thread does now."""
+    doing, now = m[SENDER_DO], m[NOW]
+    if doing == LOOKS:
+        look_for_packets(m, now)
+    elif doing == LOADS_HEAD:
+        _load_head(m, now)
+    elif doing == STORES_TAIL:
+        _store_tail(m, now)
+    elif doing == COMPLETES:
+        _complete(m, now)
+    else:
+        _end_chain(m, now, _FULL)
+        m[REFUSED] += m[CHAIN_COUNT]
+        look_for_packets(m, now - m[T_REFUSED] + m[T_REFUSAL])
 
 
-class Chains:
-    """Chains that were handed down, as arrays: their packets from `first` up to `last`, and when what happened."""
+@compiled
+def look_for_packets(m: Integers, now: int) -> None:
+    """Hand down what is in the queue, or what is due by `now`, the thread's own time; else wait for it."""
+    count = 0
+    if m[QUEUE_FIRST] < m[QUEUE_LAST]:
+        p = m[QUEUE] + PACKET_FIELDS * (m[QUEUE_FIRST] & m[QUEUE_MASK])
+        m[QUEUE_FIRST] += 1
+        for field in range(PACKET_FIELDS):
+            m[CHAIN + field] = m[p + field]
+        count = 1
+    else:
+        p, last = m[OFFERED], m[OFFERED_LAST]
+        c = CHAIN
+        while p < last and count < CHAIN_MOST and m[p + OFFERED_TIME] <= now:
+            m[c + PACKET_SIZE], m[c + PACKET_SOURCE] = m[p + OFFERED_SIZE], m[p + OFFERED_SOURCE]
+            m[c + PACKET_NUMBER], m[c + PACKET_LOOP] = m[p + OFFERED_NUMBER], NO_LOOP
+            p += OFFERED_FIELDS
+            c += PACKET_FIELDS
+            count += 1
+        m[OFFERED] = p
+        if not count:
+            m[IS_IDLE], m[SENDER_DO] = 1, LOOKS
+            m[SENDER_AT] = m[p + OFFERED_TIME] if p < last else NEVER_NS
+            m[BLOCKED_AT] = now
+            return
+    m[IS_IDLE] = 0
+    m[HANDED_DOWN] += count
+    m[CHAIN_COUNT], m[CHAIN_START] = count, now
+    for c in range(CHAIN, CHAIN + count * PACKET_FIELDS, PACKET_FIELDS):
+        note(m, now, m[SENDER_NUMBER], _SEND, m[c + PACKET_SOURCE], m[c + PACKET_NUMBER], m[c + PACKET_SIZE])
+    m[SENDER_DO], m[SENDER_AT] = LOADS_HEAD, now + m[T_LOADED]
 
-    FIELDS = ("first", "last", "key", "start", "published", "completed")
 
-    def __init__(self, columns: list[Integers]) -> None:
-        self.first, self.last, self.key, self.start, self.published, self.completed = columns
-        self.is_accepted = self.published >= 0
+@compiled
+def _load_head(m: Integers, now: int) -> None:
+    required = copied = 0
+    for c in range(CHAIN, CHAIN + m[CHAIN_COUNT] * PACKET_FIELDS, PACKET_FIELDS):
+        size = m[c + PACKET_SIZE]
+        required += stored(size)
+        copied += m[T_EACH] + copying(m, size)
+    if m[SEND_IN] + required - m[SEND_OUT] > m[ROOM]:
+        m[SENDER_DO], m[SENDER_AT] = IS_REFUSED, m[CHAIN_START] + m[T_REFUSED]
+    else:
+        m[SENDER_DO], m[SENDER_AT] = STORES_TAIL, m[CHAIN_START] + m[T_PUBLISHED] + copied
 
 
-class Sender(Restorable):
-    """Runs the sending thread ahead. `start_ns` is when it first looks for packets."""
+@compiled
+def _store_tail(m: Integers, now: int) -> None:
+    """The chain is published, and the event is set, at the same time."""
+    old = m[SEND_IN] & m[MASK]
+    for c in range(CHAIN, CHAIN + m[CHAIN_COUNT] * PACKET_FIELDS, PACKET_FIELDS):
+        p = m[SENT] + PACKET_FIELDS * (m[SEND_PUT] & m[FIFO_MASK])
+        m[p + PACKET_SIZE], m[p + PACKET_TIME] = m[c + PACKET_SIZE], now
+        m[p + PACKET_LOOP], m[p + PACKET_SEGMENT] = m[c + PACKET_LOOP], m[c + PACKET_SEGMENT]
+        m[SEND_PUT] += 1
+        m[SEND_IN] += stored(m[c + PACKET_SIZE])
+    m[SEND_PEAK] = max(m[SEND_PEAK], m[SEND_IN] - m[SEND_OUT])
+    note(m, now, m[SENDER_NUMBER], _STORE, m[SEND_TAIL], m[SEND_IN] & m[MASK], old)
+    if m[SPINS_ON] == ON_SEND_TAIL:
+        m[SPINS_ON], m[CLIENT_AT] = NOTHING, now + m[T_NOTICES]
+    note(m, now, m[SENDER_NUMBER], _SET, m[SEND_MOVED], m[SEND_SET], ZERO)
+    if m[CLIENT_DO] == WAIT_ENDED and m[CLIENT_AT] == NEVER_NS:
+        m[CLIENT_AT] = now + m[WAKE]
+        m[WAKEUPS] += 1
+    else:
+        m[SEND_SET] = 1
+    m[SENDER_DO], m[SENDER_AT] = COMPLETES, now + m[T_COMPLETED]
 
-    def __init__(self, timings: Timings, capacity: int, offered: Offered, start_ns: int, until_ns: int) -> None:
-        self._copying = timings.copying
-        self._t = timings.send
-        self._room = capacity - 4
-        self._offered = offered
-        self._until_ns = until_ns
-        self.free_ns = start_ns - 1
-        """When it comes to look for the next packets; one less at first, as it begins idle."""
-        self.key_ns = start_ns
-        self.put_in = 0
-        """Bytes that were put into the ring."""
-        self.base = 0
-        """The place of the window's first packet among all."""
-        self.place = 0
-        empty = np.empty(0, dtype=np.int64)
-        self.times, self.sizes, self.sources, self.numbers = empty, empty, empty, empty
-        self.is_done = False
-        self.has_ended = False
-        """Whether there is nothing more to send before the end."""
-        self._has_all = False
-        self._load()
 
-    def has_room(self, chains: Chains, taken: Taken) -> bool:
-        """Whether chains that went on as if there were room for everything found it."""
-        put_in = self.put_in - self.stored[self.place] + self.stored[chains.last]
-        loaded = chains.start + self._t.loaded
-        return bool((put_in - taken.at(loaded) <= self._room).all())
+@compiled
+def _complete(m: Integers, now: int) -> None:
+    _end_chain(m, now, _SUCCESS)
+    for _ in range(m[CHAIN_COUNT]):
+        if m[SEND_COMPLETED] < m[SEND_TAKEN]:
+            # The client was quicker than the completion.
+            p = m[SENT] + PACKET_FIELDS * (m[SEND_COMPLETED] & m[FIFO_MASK])
+            tell_taken(m, m[p + PACKET_LOOP], m[p + PACKET_SEGMENT], m[p + PACKET_TIME])
+        m[SEND_COMPLETED] += 1
+    look_for_packets(m, now + m[T_SENT])
 
-    def load(self) -> None:
-        """Have enough packets at hand for the next chain."""
-        while len(self.times) - self.place <= CHAIN_PACKETS and not self._has_all:
-            self._load()
 
-    def _load(self) -> None:
-        """Take the next window behind what is left of this one."""
-        place = self.place
-        more = self._offered.take(WINDOW)
-        self.has_ended = not len(more[0])
-        self._has_all = self.has_ended or int(more[0][-1]) > self._until_ns
-        old = (self.times, self.sizes, self.sources, self.numbers)
-        self.times, self.sizes, self.sources, self.numbers = (
-            np.concatenate((left[place:], new)) for left, new in zip(old, more, strict=True)
-        )
-        self.base += place
-        self.place = 0
-        stored = (self.sizes + 7) & ~3
-        self.stored = np.concatenate(([0], np.cumsum(stored)))
-        copying = self._t.each + self._copying(self.sizes)
-        self._copied = np.concatenate(([0], np.cumsum(copying)))
-        self._alone = self._t.published + copying
-        ends = self.times + self._alone + (self._t.completed + self._t.end)
-        breaks = np.append(np.flatnonzero(self.times[1:] <= ends[:-1]), max(len(self.times) - 1, 0))
-        places = np.arange(len(self.times))
-        self._alone_until: list[int] = breaks[np.searchsorted(breaks, places)].tolist()
-        self._lists: tuple[list[int], list[int], list[int]] = (
-            self.times.tolist(), self.stored.tolist(), self._copied.tolist()
-        )  # fmt: skip
+@compiled
+def _end_chain(m: Integers, now: int, status: int) -> None:
+    for c in range(CHAIN, CHAIN + m[CHAIN_COUNT] * PACKET_FIELDS, PACKET_FIELDS):
+        note(m, now, m[SENDER_NUMBER], _COMPLETE, m[c + PACKET_SOURCE], m[c + PACKET_NUMBER], status)
 
-    def advance(self, taken: Taken | None) -> Chains | None:
-        """Go on up to the window's end, or to where it must be known what the client takes; None when there is nothing.
 
-        `taken` is what is known of that; None to go on as if the ring had room for everything.
-        """
-        parts: list[list[Integers]] = []
-        end = len(self.times) if self._has_all else len(self.times) - CHAIN_PACKETS
-        put_in_known = self.put_in if taken is not None else -1
-        taken = taken or Taken()
-        while self.place < end and not self.is_done:
-            count = self._run(end, taken.by(self.free_ns) if put_in_known >= 0 else None)
-            part = self._singles(count) if count else self._one_by_one(end, taken, put_in_known)
-            if not part:
-                break
-            parts.append(part)
-        self.is_done |= self.place >= end and self._has_all
-        if not parts:
-            return None
-        return Chains([np.concatenate(column) for column in zip(*parts, strict=True)] if len(parts) > 1 else parts[0])
-
-    def _run(self, end: int, taken: int | None) -> int:
-        """How many packets from here on each find it idle, and surely find room."""
-        place = self.place
-        if self.times[place] <= self.free_ns or self._alone_until[place] - place < _RUN_LEAST:
-            return 0
-        stop = min(end, self._alone_until[place], bisect_right(self._lists[0], self._until_ns))
-        if taken is not None:
-            limit = self._room + taken - self.put_in + self._lists[1][place]
-            stop = min(stop, bisect_right(self._lists[1], limit) - 1)
-        return stop - place if stop - place >= _RUN_LEAST else 0
-
-    def _singles(self, count: int) -> list[Integers]:
-        """Hand down so many packets, each alone and in its time."""
-        place = self.place
-        first = np.arange(place, place + count, dtype=np.int64)
-        start = self.times[place : place + count]
-        published = start + self._alone[place : place + count]
-        completed = published + self._t.completed
-        self.put_in += self._lists[1][place + count] - self._lists[1][place]
-        self.place += count
-        self.key_ns = int(completed[-1])
-        self.free_ns = self.key_ns + self._t.end
-        return [first, first + 1, start, start, published, completed]
-
-    def _one_by_one(self, end: int, taken: Taken, put_in_known: int) -> list[Integers]:
-        """Hand down chains one after the other, up to where a longer run of single packets begins.
-
-        `put_in_known` is what was in the ring when it was last known what the client takes, -1 for a ring with room.
-        """
-        chains: list[tuple[int, int, int, int, int, int]] = []
-        times, stored, copied = self._lists
-        most = len(times)
-        t, until_ns, alone_until = self._t, self._until_ns, self._alone_until
-        place, free_ns, key_ns, put_in = self.place, self.free_ns, self.key_ns, self.put_in
-        begun, is_careful = place, put_in_known >= 0
-        full_at = self._room + taken.by(free_ns) if is_careful else 1 << 62
-        while place < end:
-            time_ns = times[place]
-            if time_ns > free_ns:
-                if place > begun and alone_until[place] - place >= _RUN_LEAST:
-                    break
-                start_ns = key_ns = time_ns
-            else:
-                start_ns = free_ns
-            if key_ns > until_ns:
-                self.is_done = True
-                break
-            last = place + 1
-            limit = place + CHAIN_PACKETS
-            if limit > most:
-                limit = most
-            while last < limit and times[last] <= start_ns:
-                last += 1
-            required = stored[last] - stored[place]
-            if put_in + required > full_at:
-                loaded_ns = start_ns + t.loaded
-                full_at = self._room + taken.by(loaded_ns)
-                if put_in + required > full_at:
-                    if put_in > put_in_known and not taken.knows(loaded_ns):
-                        break
-                    completed = start_ns + t.refused
-                    chains.append((place, last, key_ns, start_ns, -1, completed))
-                    place, key_ns, free_ns = last, completed, start_ns + t.refused_end
-                    continue
-            published = start_ns + t.published + copied[last] - copied[place]
-            completed = published + t.completed
-            chains.append((place, last, key_ns, start_ns, published, completed))
-            place, key_ns, free_ns = last, completed, completed + t.end
-            put_in += required
-        self.place, self.free_ns, self.put_in = place, free_ns, put_in
-        if chains:
-            self.key_ns = chains[-1][5]
-        return list(np.array(chains, dtype=np.int64).T) if chains else []
+@compiled
+def tell_taken(m: Integers, loop: int, segment: int, now: int) -> None:
+    """Tell a packet's connection, if it has one, that the client took it."""
+    if loop >= 0 and m[loop + ARRIVES_WHEN_TAKEN]:
+        arrive(m, loop, now, segment)

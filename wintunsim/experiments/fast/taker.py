@@ -1,318 +1,349 @@
-"""The client's thread, run ahead over the packets that stand in the send ring: it reads, handles, and may write back.
-
-What a client does that spins, or is busy, is done for many packets at once; each wait is followed on its own.
-"""
+"""The client's thread, run ahead (`wintun_model.client`): it reads, handles, and may write back."""
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
-
 from wintun_model.trace import Kind
-from wintunsim.experiments.client import Client
-from wintunsim.experiments.fast.ahead import Looking, seen_times
-from wintunsim.experiments.fast.reader import Reader
-from wintunsim.experiments.fast.rows import CLIENT, Rows
-from wintunsim.experiments.fast.sender import Taken
-from wintunsim.experiments.fast.state import Restorable
-from wintunsim.experiments.fast.timings import Timings
-from wintunsim.kernel.effects import TICK_NS
-from wintunsim.kernel.ndis import Port
+from wintunsim.experiments.fast.compiled import compiled
+from wintunsim.experiments.fast.notes import copying, note, stored
+from wintunsim.experiments.fast.reader import ENDS_WAIT as READER_ENDS_WAIT
+from wintunsim.experiments.fast.sender import tell_taken
+from wintunsim.experiments.fast.words import (
+    ALWAYS_SETS,
+    ATTEMPT,
+    ATTEMPTS,
+    BLOCKED_AT,
+    CLIENT_AT,
+    CLIENT_DO,
+    CLIENT_NUMBER,
+    DROPPED,
+    ECHOES,
+    FIFO_MASK,
+    FULL_FINELY,
+    FULL_LIMIT,
+    FULL_SLEEP,
+    HANDLE,
+    HANDLE_PS,
+    HEAD_SEEN,
+    IN_WRITTEN,
+    LOOP,
+    MASK,
+    NEVER_NS,
+    NO_DEADLINE,
+    NOTHING,
+    NOW,
+    ON_RECEIVE_ALERTABLE,
+    ON_RECEIVE_HEAD,
+    ON_SEND_TAIL,
+    ONE,
+    PACKET_FIELDS,
+    PACKET_LOOP,
+    PACKET_SEGMENT,
+    PACKET_SIZE,
+    PACKET_TIME,
+    READ,
+    READ_BYTES,
+    READER_AT,
+    READER_DO,
+    READER_SPINS,
+    RECEIVE_IN,
+    RECEIVE_MOVED,
+    RECEIVE_OUT,
+    RECEIVE_PUT,
+    RECEIVE_RAISED,
+    RECEIVE_SET,
+    RECEIVE_TAIL,
+    RECHECK_LIMIT,
+    ROOM,
+    SEGMENT,
+    SEND_ALERTABLE,
+    SEND_COMPLETED,
+    SEND_DELAYS,
+    SEND_DELAYS_AT,
+    SEND_HEAD,
+    SEND_MOVED,
+    SEND_OUT,
+    SEND_PUT,
+    SEND_RAISED,
+    SEND_SET,
+    SEND_TAKEN,
+    SENT,
+    SIZE,
+    SLEEP,
+    SLEEP_AGAIN,
+    SLEEPS_FINELY,
+    SPIN_AGAIN,
+    SPIN_LIMIT,
+    SPINS_ON,
+    T_CLEARS,
+    T_FULL_LOADS,
+    T_FULL_SLEEPS,
+    T_FULL_SPINS,
+    T_FULL_YIELDS,
+    T_LOADS,
+    T_LOOKS,
+    T_LOWERS,
+    T_PUSH_LOADS,
+    T_PUSH_LOOKS,
+    T_PUSH_SETS,
+    T_PUSH_STORES,
+    T_PUSH_TAIL,
+    T_RAISES,
+    T_READER_NOTICES,
+    T_RECHECKS,
+    T_SLEEPS,
+    T_SPINS,
+    T_TAKEN,
+    T_WAITS,
+    T_WOKEN,
+    T_YIELDED,
+    TICK,
+    TICK_PHASE,
+    WAIT_ENDED,
+    WAKE,
+    WAKEUPS,
+    WHEN_FULL,
+    WRITTEN,
+    YIELD_AGAIN,
+    ZERO,
+    Integers,
+    number,
+    places,
+)
 
-Integers = NDArray[np.int64]
-_STORE, _CLEAR, _WAIT, _WAKE, _SET = (
-    int(Kind.STORE), int(Kind.CLEAR), int(Kind.WAIT), int(Kind.WAKE), int(Kind.SET)
-)  # fmt: skip
-_RUN_LEAST, _RUN_MOST = 16, 4096
-_ONE_BY_ONE = 24
-NEVER_NS = 1 << 60
+(
+    LOADS_TAIL, BEGINS_SPIN, ENDS_SPIN, BEGINS_SLEEP, ENDS_SLEEP, RAISES, LOOKS_AGAIN, BEGINS_WAIT, _, LOWERS_AWAKE,
+    TAKES, TAKES_LATE, LOWERS, CLEARS,
+    LOADS_HEAD, KNOWS_FULL, WRITES, LOOKS_ALERTABLE, BEGINS_RECHECK, ENDS_RECHECK,
+    LOADS_FULL, BEGINS_FULL_SPIN, ENDS_FULL_SPIN, YIELDS, BEGINS_FULL_SLEEP, TRIES_AGAIN,
+) = places(26)  # fmt: skip
+"""What the thread does next; `WAIT_ENDED` in between."""
+
+_STORE, _SET, _CLEAR, _WAIT, _WAKE = map(number, (Kind.STORE, Kind.SET, Kind.CLEAR, Kind.WAIT, Kind.WAKE))
 
 
-class Unable(Exception):
-    """The run has come to something that cannot be run ahead: `args` say what."""
+@compiled
+def take_next(m: Integers) -> None:
+    """What the thread does now."""
+    doing, now = m[CLIENT_DO], m[NOW]
+    if doing <= ENDS_SLEEP:
+        _look(m, doing, now)
+    elif doing <= LOWERS_AWAKE:
+        _wait(m, doing, now)
+    elif doing <= CLEARS:
+        _take(m, doing, now)
+    elif doing <= ENDS_RECHECK:
+        _write(m, doing, now)
+    else:
+        _try_again(m, doing, now)
 
 
-class Taker(Restorable):
-    """Runs the client ahead. `start_ns` is when it begins to read."""
+@compiled
+def _go_on(m: Integers, doing: int, at: int) -> None:
+    m[CLIENT_DO], m[CLIENT_AT] = doing, at
 
-    def __init__(
-        self, timings: Timings, client: Client, port: Port, reader: Reader | None, start_ns: int, rows: Rows, until: int
-    ) -> None:
-        self._t, self._timings, self._client = timings.client, timings, client
-        self._rows, self._until_ns = rows, until
-        assert port.send_monitor is not None and port.receive_monitor is not None
-        send, receive = port.send_monitor.ring, port.receive_monitor.ring
-        self._mask = send.capacity - 1
-        self._head, self._alertable, self._tail = send.head.number, send.alertable.number, receive.tail.number
-        self._moved = rows.object_number(send.tail_moved)
-        self._receive_moved = rows.object_number(receive.tail_moved)
-        self.reader = reader
-        self._spin_limit = client.reading.spin_ticks * TICK_NS
-        self._sleep_ns = client.reading.sleep_ns
-        self._tick_after = port.machine.tick_after
-        t = self._t
-        self._looking = Looking(t.spins, self._spin_limit, t.loads, t.notices + t.loads, sees_ties=False)
-        self._room = receive.capacity - 4
-        self.begin_ns = start_ns
-        """When its next attempt to read begins; nothing of what it does later is known yet."""
-        self.taken = Taken()
-        self.resets: list[int] = []
-        """Times before which all sets of the event are spent, and after which a set finds it clear."""
-        self._reset_ns = 0
-        self._published_before = -1
-        self._written_ns = reader.look_ns if reader is not None else 0
-        self._put_in = 0
-        self._offset = self._tail_offset = 0
-        self.read = self.read_bytes = self.written = self.dropped = self.wakeups = 0
-        self.latencies: list[Integers] = []
-        self._published = self._sizes = np.empty(0, dtype=np.int64)
-        self._extra: list[tuple[int, int, int, int, int]] = []
-        self._stretch = 256
-        self.is_hopeful = False
-        """Whether it writes as if there were room for everything; then `hopes` has what must be true."""
-        self.hopes: list[tuple[Integers, Integers]] = []
-        self.batched = 0
 
-    def add(self, published: Integers, sizes: Integers) -> None:
-        """Packets of these sizes appear in the send ring at these times."""
-        self._published = np.concatenate((self._published, published))
-        self._sizes = np.concatenate((self._sizes, sizes))
+@compiled
+def _after_sleep(m: Integers, until: int, is_fine: int) -> int:
+    """When a sleep ends that should last until then."""
+    return until if is_fine else until + (m[TICK_PHASE] - until) % m[TICK]
 
-    def advance(self) -> None:
-        """Take all packets that were added."""
-        place, count = 0, len(self._published)
-        while place < count:
-            done = self._stretch_of(place)
-            if done < _RUN_LEAST:
-                self._stretch = max(_RUN_LEAST, self._stretch // 4)
-                end = min(count, place + done + _ONE_BY_ONE)
-                self._one_by_one(place + done, end)
-                place = end
-            else:
-                self._stretch = min(_RUN_MOST, self._stretch * 4)
-                self.batched += done
-                place += done
-        if count:
-            self._published_before = int(self._published[-1])
-        self._published, self._sizes = self._published[count:], self._sizes[count:]
-        self._rows.add_list(CLIENT, self._extra)
-        self._extra = []
 
-    def has_room(self) -> bool:
-        """Whether all that was written as if there were room found it."""
-        if not self.hopes:
-            return True
-        assert self.reader is not None
-        loaded, put_in = (np.concatenate(part) for part in zip(*self.hopes, strict=True))
-        self.hopes = []
-        return bool((put_in - self.reader.returned.at(loaded - 1) <= self._room).all())
+# -- reading ------------------------------------------------------------------------------------------------------
 
-    def end(self) -> None:
-        """Nothing comes any more: it waits."""
-        self.add(np.array([NEVER_NS]), np.array([20]))
-        self._one_by_one(0, 1)
-        self._rows.add_list(CLIENT, self._extra)
 
-    # -- many at once -------------------------------------------------------------------------------------------------
+@compiled
+def _find(m: Integers, now: int, doing: int) -> None:
+    """There is a packet; it is copied until it is taken."""
+    p = m[SENT] + PACKET_FIELDS * (m[SEND_TAKEN] & m[FIFO_MASK])
+    m[SIZE], m[LOOP], m[SEGMENT] = m[p + PACKET_SIZE], m[p + PACKET_LOOP], m[p + PACKET_SEGMENT]
+    _go_on(m, doing, now + m[T_TAKEN] + copying(m, m[SIZE]))
 
-    def _stretch_of(self, place: int) -> int:
-        """Take as many packets as are taken without a wait; how many that was."""
-        t, client = self._t, self._client
-        published = self._published[place : place + self._stretch]
-        sizes = self._sizes[place : place + self._stretch]
-        copying = self._timings.copying(sizes)
-        handling = client.handle_ns + client.handle_ps_per_byte * sizes // 1000
-        spacing = copying + handling + (t.taken + t.loads)
-        if client.echo:
-            spacing += copying + (t.push_loads + t.push_tail + t.push_stores + t.push_looks)
-        seen = seen_times(published, spacing, self.begin_ns + t.loads, self._looking)
-        count = len(seen)
-        if not count:
-            return 0
-        taken = seen + t.taken + copying[:count]
-        if client.echo:
-            stored = sizes[:count] + 7 & ~3
-            loaded = taken + handling[:count] + t.push_loads
-            written = loaded + t.push_tail + t.push_stores + copying[:count]
-            count = self._surely_written(stored, written)
-            if not count:
-                return 0
-            if self.is_hopeful:
-                self.hopes.append((loaded[:count], self._put_in + np.cumsum(stored[:count])))
-            self._write(written[:count], sizes[:count])
-            self._put_in += int(stored[:count].sum())
-            self._written_ns = int(written[count - 1])
-        self._take(taken[:count], published[:count], sizes[:count], taken[:count])
-        self.begin_ns = int(seen[count - 1]) + int(spacing[count - 1]) - t.loads
-        return count
 
-    def _surely_written(self, stored: Integers, written: Integers) -> int:
-        """How many packets surely find room in the receive ring, and a reader that need not be woken."""
-        assert self.reader is not None
-        count = len(stored)
-        if not self.is_hopeful:
-            room = self._room - self._put_in + self.reader.returned.by(self.begin_ns)
-            count = int(np.searchsorted(np.cumsum(stored), room, side="right"))
-        gaps = np.diff(written, prepend=self._written_ns) + self._t.push_looks
-        if count and int(written[0]) + self._t.push_looks <= self.reader.lowered_ns:
-            return 0
-        long = np.flatnonzero(gaps > self.reader.spin_limit)
-        return min(count, int(long[0])) if len(long) else count
-
-    def _take(self, taken: Integers, published: Integers, sizes: Integers, counted: Integers) -> None:
-        stored = sizes + 7 & ~3
-        offsets = self._offset + np.cumsum(stored) & self._mask
-        before = np.concatenate(([self._offset], offsets[:-1]))
-        self._offset = int(offsets[-1])
-        self._rows.add(CLIENT, taken, taken, Kind.STORE, self._head, offsets, before)
-        self.taken.add(taken, stored)
-        done = int(np.searchsorted(counted, self._until_ns, side="right"))
-        self.read += done
-        self.read_bytes += int(sizes[:done].sum())
-        done = int(np.searchsorted(taken, self._until_ns, side="right"))
-        self.latencies.append((taken - published)[:done])
-
-    def _write(self, written: Integers, sizes: Integers, *, is_read: bool = False) -> None:
-        assert self.reader is not None
-        stored = sizes + 7 & ~3
-        offsets = self._tail_offset + np.cumsum(stored) & self._mask
-        before = np.concatenate(([self._tail_offset], offsets[:-1]))
-        self._tail_offset = int(offsets[-1])
-        self._rows.add(CLIENT, written, written, Kind.STORE, self._tail, offsets, before)
-        self.written += int(np.searchsorted(written + self._t.push_looks, self._until_ns, side="right"))
-        if not is_read:
-            self.reader.add(written, sizes)
-
-    # -- one by one ---------------------------------------------------------------------------------------------------
-
-    def _one_by_one(self, first: int, last: int) -> None:
-        """Take these packets, each with all that the client does before it."""
-        t, client = self._t, self._client
-        published, sizes = self._published[first:last].tolist(), self._sizes[first:last].tolist()
-        if not published:
-            return
-        if first:
-            self._published_before = int(self._published[first - 1])
-        taken_at: list[int] = []
-        counted: list[int] = []
-        writes: list[tuple[int, int]] = []
-        for published_ns, size in zip(published, sizes, strict=True):
-            copying = -(-size * self._timings.copy // 1000)
-            seen, is_late = self._wait(published_ns)
-            now = seen + t.taken + copying
-            taken_at.append(now)
-            if is_late:
-                self._extra.append((now + t.lowers, _STORE, self._alertable, 0, 1))
-                now += t.lowers + t.clears
-                self._extra.append((now, _CLEAR, self._moved, 0, 0))
-                self._spend(now)
-            counted.append(now)
-            now += client.handling_ns(size)
-            if client.echo:
-                now = self._write_one(now, size, copying, writes)
-            self.begin_ns = now
-            self._published_before = published_ns
-        if writes:
-            self._write_all(writes)
-        self._take(
-            np.array(taken_at), self._published[first:last], self._sizes[first:last], np.array(counted, dtype=np.int64)
-        )
-
-    def _spend(self, reset_ns: int) -> None:
-        self._reset_ns = reset_ns
-        self.resets.append(reset_ns)
-
-    def _wait(self, published_ns: int) -> tuple[int, bool]:
-        """Find the packet that is published then: when it is seen, and whether Alertable was raised meanwhile."""
-        t, extra = self._t, self._extra
-        begin_ns = self.begin_ns
-        while begin_ns <= self._until_ns or published_ns < NEVER_NS:
-            look_ns = begin_ns + t.loads
-            if published_ns < look_ns:
-                return look_ns, False
-            if self._spin_limit:
-                spin_ns = look_ns + t.spins
-                if published_ns < spin_ns:
-                    begin_ns = spin_ns
-                    continue
-                if published_ns < spin_ns + self._spin_limit:
-                    begin_ns = published_ns + t.notices
-                    continue
-                look_ns = spin_ns + self._spin_limit
-            if self._sleep_ns:
-                begin_ns = look_ns + t.sleeps + self._sleep_ns
-                if not self._client.fine_timer:
-                    begin_ns = self._tick_after(begin_ns)
-                continue
-            raised = look_ns + t.alertable
-            extra.append((raised, _STORE, self._alertable, 1, 0))
-            look_ns = raised + t.looks
-            if published_ns < look_ns:
-                return look_ns, True
-            now = look_ns + t.waits
-            if published_ns < now or self._published_before >= self._reset_ns:
-                self._spend(now)
-                self.wakeups += now <= self._until_ns
-            else:
-                extra.append((now, _WAIT, self._moved, 1, -1))
-                self._spend(published_ns + 1)
-                self.wakeups += published_ns <= self._until_ns
-                now = published_ns + self._timings.wake
-            extra.append((now, _WAKE, self._moved, 0, 0))
-            begin_ns = now + t.woken
-            extra.append((begin_ns, _STORE, self._alertable, 0, 1))
-        return NEVER_NS, False
-
-    def _write_one(self, now: int, size: int, copying: int, writes: list[tuple[int, int]]) -> int:
-        """Write one packet back; when that is done."""
-        t, reader = self._t, self.reader
-        assert reader is not None
-        stored = size + 7 & ~3
-        loaded = now + t.push_loads
-        known = loaded + t.push_tail
-        if self.is_hopeful:
-            self.hopes.append((np.array([loaded]), np.array([self._put_in + stored])))
-        elif self._put_in + stored - reader.returned.by(self.begin_ns) > self._room and self._is_full(
-            loaded, stored, writes
-        ):
-            if self._client.full != "drop" and known <= self._until_ns:
-                raise Unable("a client that tries again when its ring is full")
-            self.dropped += known <= self._until_ns
-            return known
-        self._put_in += stored
-        written = known + t.push_stores + copying
-        looked = written + t.push_looks
-        is_raised = looked <= reader.lowered_ns
-        if looked - self._written_ns <= reader.spin_limit and not is_raised:
-            writes.append((written, size))
-            self._written_ns = written
-            return looked
-        self._write_all(writes)
-        reader.advance()
-        if looked - self._written_ns <= reader.spin_limit:
-            writes.append((written, size))
-            self._write_all(writes)
-            was_set = reader.set_again(looked)
+@compiled
+def _look(m: Integers, doing: int, now: int) -> None:
+    """Look for a packet; spin for it, sleep, or say that it waits."""
+    if doing == ENDS_SLEEP:
+        _go_on(m, LOADS_TAIL, now + m[T_LOADS])
+    elif doing == BEGINS_SLEEP:
+        _go_on(m, ENDS_SLEEP, _after_sleep(m, now + m[SLEEP], m[SLEEPS_FINELY]))
+    elif m[SEND_PUT] > m[SEND_TAKEN]:
+        if doing == LOADS_TAIL:
+            _find(m, now, TAKES)
         else:
-            was_set = reader.take(written, size, looked)
-            self._write(np.array([written]), np.array([size]), is_read=True)
-        self._written_ns = written
-        if was_set >= 0:
-            self._extra.append((looked, _SET, self._receive_moved, was_set, 0))
-            looked += t.push_sets
-        return looked
+            _go_on(m, LOADS_TAIL, now + m[T_LOADS])
+    elif doing == LOADS_TAIL and m[SPIN_LIMIT]:
+        _go_on(m, BEGINS_SPIN, now + m[T_SPINS])
+    elif doing == BEGINS_SPIN:
+        m[SPINS_ON] = ON_SEND_TAIL
+        _go_on(m, ENDS_SPIN, now + m[SPIN_LIMIT])
+    else:
+        m[SPINS_ON] = NOTHING
+        if m[SLEEP]:
+            _go_on(m, BEGINS_SLEEP, now + m[T_SLEEPS])
+        else:
+            _go_on(m, RAISES, now + m[T_RAISES])
 
-    def _is_full(self, loaded_ns: int, stored: int, writes: list[tuple[int, int]]) -> bool:
-        """Whether there is no room for a packet when Head is loaded then."""
-        reader = self.reader
-        assert reader is not None
-        if not reader.returned.knows(loaded_ns):
-            self._write_all(writes)
-            reader.advance()
-        return self._put_in + stored - reader.returned.by(loaded_ns - 1) > self._room
 
-    def _write_all(self, writes: list[tuple[int, int]]) -> None:
-        if writes:
-            times, sizes = np.array(writes, dtype=np.int64).T
-            self._write(times, sizes)
-            writes.clear()
+@compiled
+def _wait(m: Integers, doing: int, now: int) -> None:
+    """Say that it waits, look once more, wait."""
+    thread = m[CLIENT_NUMBER]
+    if doing == RAISES:
+        m[SEND_RAISED] = 1
+        note(m, now, thread, _STORE, m[SEND_ALERTABLE], ONE, ZERO)
+        _go_on(m, LOOKS_AGAIN, now + m[T_LOOKS])
+    elif doing == LOOKS_AGAIN:
+        if m[SEND_PUT] > m[SEND_TAKEN]:
+            _find(m, now, TAKES_LATE)
+        else:
+            _go_on(m, BEGINS_WAIT, now + m[T_WAITS])
+    elif doing == BEGINS_WAIT and not m[SEND_SET]:
+        m[BLOCKED_AT] = now
+        note(m, now, thread, _WAIT, m[SEND_MOVED], ONE, NO_DEADLINE)
+        _go_on(m, WAIT_ENDED, NEVER_NS)
+    elif doing == LOWERS_AWAKE:
+        m[SEND_RAISED] = 0
+        note(m, now, thread, _STORE, m[SEND_ALERTABLE], ZERO, ONE)
+        _go_on(m, LOADS_TAIL, now + m[T_LOADS])
+    else:
+        if doing == BEGINS_WAIT:
+            m[SEND_SET] = 0
+            m[WAKEUPS] += 1
+        note(m, now, thread, _WAKE, m[SEND_MOVED], ZERO, ZERO)
+        _go_on(m, LOWERS_AWAKE, now + m[T_WOKEN])
+
+
+@compiled
+def _take(m: Integers, doing: int, now: int) -> None:
+    """Move Head; when the packet was found late, take back that it waits."""
+    thread = m[CLIENT_NUMBER]
+    if doing <= TAKES_LATE:
+        _store_head(m, now)
+        if doing == TAKES_LATE:
+            _go_on(m, LOWERS, now + m[T_LOWERS])
+            return
+    elif doing == LOWERS:
+        m[SEND_RAISED] = 0
+        note(m, now, thread, _STORE, m[SEND_ALERTABLE], ZERO, ONE)
+        _go_on(m, CLEARS, now + m[T_CLEARS])
+        return
+    elif m[SEND_SET]:
+        m[SEND_SET] = 0
+        note(m, now, thread, _CLEAR, m[SEND_MOVED], ZERO, ZERO)
+    # It has the packet, and handles it.
+    m[READ] += 1
+    m[READ_BYTES] += m[SIZE]
+    handled = now + m[HANDLE] + m[HANDLE_PS] * m[SIZE] // 1000
+    if m[ECHOES]:
+        m[ATTEMPT] = 0
+        _go_on(m, LOADS_HEAD, handled + m[T_PUSH_LOADS])
+    else:
+        _go_on(m, LOADS_TAIL, handled + m[T_LOADS])
+
+
+@compiled
+def _store_head(m: Integers, now: int) -> None:
+    p = m[SENT] + PACKET_FIELDS * (m[SEND_TAKEN] & m[FIFO_MASK])
+    old = m[SEND_OUT]
+    m[SEND_OUT] += stored(m[SIZE])
+    note(m, now, m[CLIENT_NUMBER], _STORE, m[SEND_HEAD], m[SEND_OUT] & m[MASK], old & m[MASK])
+    m[m[SEND_DELAYS_AT] + m[SEND_DELAYS]] = now - m[p + PACKET_TIME]
+    m[SEND_DELAYS] += 1
+    if m[SEND_TAKEN] < m[SEND_COMPLETED]:
+        tell_taken(m, m[LOOP], m[SEGMENT], now)
+    else:
+        m[p + PACKET_TIME] = now
+    m[SEND_TAKEN] += 1
+
+
+# -- writing ------------------------------------------------------------------------------------------------------
+
+
+@compiled
+def _write(m: Integers, doing: int, now: int) -> None:
+    """Write the packet into the receive ring, if there is room, and set the event if the driver waits."""
+    if doing == LOADS_HEAD:
+        if m[RECEIVE_IN] + stored(m[SIZE]) - m[RECEIVE_OUT] > m[ROOM]:
+            _go_on(m, KNOWS_FULL, now + m[T_PUSH_TAIL])
+        else:
+            _go_on(m, WRITES, now + m[T_PUSH_TAIL] + m[T_PUSH_STORES] + copying(m, m[SIZE]))
+    elif doing == KNOWS_FULL:
+        _give_up_or_try_again(m, now)
+    elif doing == WRITES:
+        _store_tail(m, now)
+        _go_on(m, LOOKS_ALERTABLE, now + m[T_PUSH_LOOKS])
+    elif m[RECEIVE_RAISED] or (doing == LOOKS_ALERTABLE and m[ALWAYS_SETS]):
+        _set_event(m, now)
+        _end_write(m, now + m[T_PUSH_SETS])
+    elif doing == LOOKS_ALERTABLE and m[RECHECK_LIMIT]:
+        _go_on(m, BEGINS_RECHECK, now + m[T_RECHECKS])
+    elif doing == BEGINS_RECHECK:
+        m[SPINS_ON] = ON_RECEIVE_ALERTABLE
+        _go_on(m, ENDS_RECHECK, now + m[RECHECK_LIMIT])
+    else:
+        m[SPINS_ON] = NOTHING
+        _end_write(m, now)
+
+
+@compiled
+def _end_write(m: Integers, now: int) -> None:
+    m[WRITTEN] += 1
+    _go_on(m, LOADS_TAIL, now + m[T_LOADS])
+
+
+@compiled
+def _store_tail(m: Integers, now: int) -> None:
+    p = m[IN_WRITTEN] + PACKET_FIELDS * (m[RECEIVE_PUT] & m[FIFO_MASK])
+    m[p + PACKET_SIZE], m[p + PACKET_TIME] = m[SIZE], now
+    m[p + PACKET_LOOP], m[p + PACKET_SEGMENT] = m[LOOP], m[SEGMENT]
+    old = m[RECEIVE_IN]
+    m[RECEIVE_PUT] += 1
+    m[RECEIVE_IN] += stored(m[SIZE])
+    note(m, now, m[CLIENT_NUMBER], _STORE, m[RECEIVE_TAIL], m[RECEIVE_IN] & m[MASK], old & m[MASK])
+    if m[READER_SPINS]:
+        m[READER_SPINS], m[READER_AT] = 0, now + m[T_READER_NOTICES]
+
+
+@compiled
+def _set_event(m: Integers, now: int) -> None:
+    note(m, now, m[CLIENT_NUMBER], _SET, m[RECEIVE_MOVED], m[RECEIVE_SET], ZERO)
+    if m[READER_DO] == READER_ENDS_WAIT and m[READER_AT] == NEVER_NS:
+        m[READER_AT] = now + m[WAKE]
+    else:
+        m[RECEIVE_SET] = 1
+
+
+# -- the receive ring is full -------------------------------------------------------------------------------------
+
+
+@compiled
+def _give_up_or_try_again(m: Integers, now: int) -> None:
+    m[ATTEMPT] += 1
+    if m[ATTEMPT] >= m[ATTEMPTS]:
+        m[DROPPED] += 1
+        _go_on(m, LOADS_TAIL, now + m[T_LOADS])
+    elif m[WHEN_FULL] == SPIN_AGAIN:
+        _go_on(m, LOADS_FULL, now + m[T_FULL_LOADS])
+    elif m[WHEN_FULL] == YIELD_AGAIN:
+        _go_on(m, YIELDS, now + m[T_FULL_YIELDS])
+    elif m[WHEN_FULL] == SLEEP_AGAIN:
+        _go_on(m, BEGINS_FULL_SLEEP, now + m[T_FULL_SLEEPS])
+    else:
+        _go_on(m, LOADS_HEAD, now + m[T_PUSH_LOADS])
+
+
+@compiled
+def _try_again(m: Integers, doing: int, now: int) -> None:
+    if doing == LOADS_FULL:
+        m[HEAD_SEEN] = m[RECEIVE_OUT]
+        _go_on(m, BEGINS_FULL_SPIN, now + m[T_FULL_SPINS] - m[T_FULL_LOADS])
+    elif doing == BEGINS_FULL_SPIN and m[HEAD_SEEN] == m[RECEIVE_OUT]:
+        m[SPINS_ON] = ON_RECEIVE_HEAD
+        _go_on(m, ENDS_FULL_SPIN, now + m[FULL_LIMIT])
+    elif doing == YIELDS:
+        _go_on(m, TRIES_AGAIN, now + m[T_YIELDED])
+    elif doing == BEGINS_FULL_SLEEP:
+        _go_on(m, TRIES_AGAIN, _after_sleep(m, now + m[FULL_SLEEP], m[FULL_FINELY]))
+    else:
+        m[SPINS_ON] = NOTHING
+        _go_on(m, LOADS_HEAD, now + m[T_PUSH_LOADS])

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from wintun_model.adapter import Packet, SendChain, SendNbl
-from wintun_model.client import ClientRing, Outcome, ReadStrategy, push, read
+from wintun_model.client import ClientRing, Outcome, ReadStrategy, WriteStrategy, push, read, write
 from wintun_model.receive import read_ring
 from wintun_model.revision import Revision
 from wintun_model.send import send
+from wintunsim.experiments.client import Client
 from wintunsim.experiments.fast.walk import UnknownShape, Walk, late, put, world
 from wintunsim.kernel.costs import Costs
 from wintunsim.kernel.effects import FREQUENCY, TICK_NS
@@ -108,9 +109,19 @@ class ClientTimes:
     push_stores: int
     """From there to the store of Tail."""
     push_looks: int
-    """From there to the load of Alertable."""
+    """From there to the load of Alertable, or to the setting of the event for a client that always does."""
     push_sets: int
     """Setting the event."""
+    rechecks: int
+    """From the load of Alertable to the look that begins a spin on it."""
+    full_loads: int
+    """From where it is known that the ring is full to the load of Head before a spin."""
+    full_spins: int
+    """From there, too, to the look that begins the spin."""
+    full_yields: int
+    yielded: int
+    """What yielding takes from there on."""
+    full_sleeps: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,10 +134,6 @@ class Timings:
     wake: int
     copy: int
     """What copying takes, in ps a byte."""
-
-    def copying(self, sizes: Any) -> Any:
-        """What copying packets takes, for an array of sizes in bytes."""
-        return -(-sizes * self.copy // 1000)
 
 
 def _chain(count: int) -> SendChain:
@@ -215,7 +222,8 @@ def _read_times(costs: Costs, revision: Revision) -> ReadTimes:
     )
 
 
-def _client_times(costs: Costs, revision: Revision, *, has_barrier: bool, strategy: ReadStrategy) -> ClientTimes:
+def _client_times(costs: Costs, revision: Revision, client: Client) -> ClientTimes:
+    has_barrier, strategy = client.barrier, client.reading
     fence = ("Fence",) * has_barrier
 
     def walk(start: Any) -> tuple[Walk, ClientRing]:
@@ -266,7 +274,7 @@ def _client_times(costs: Costs, revision: Revision, *, has_barrier: bool, strate
     spins, sleeps = _pauses(walk, strategy, loads)
     return ClientTimes(
         loads, spins, costs.pass_ns, sleeps, alertable, looks, waits, woken, taken, lowers, clears,
-        *_push_times(costs, revision, has_barrier),
+        *_push_times(costs, revision, client), *_retry_times(costs, revision, client.writing),
     )  # fmt: skip
 
 
@@ -294,30 +302,63 @@ def _pauses(walk: Any, strategy: ReadStrategy, loads: int) -> tuple[int, int]:
     return spins, sleeps
 
 
-def _push_times(costs: Costs, revision: Revision, has_barrier: bool) -> Sequence[int]:
-    fence = ("Fence",) * has_barrier
+def _push_times(costs: Costs, revision: Revision, client: Client) -> Sequence[int]:
+    fence = ("Fence",) * client.barrier
     found = []
     for is_alertable in (0, 1):
         _, _, ring = world(revision)
-        ring.has_barrier = has_barrier
+        ring.has_barrier, ring.always_sets = client.barrier, client.always_set
         ring.alertable.cells[2] = is_alertable
         one = Walk(costs, in_user_mode=True)
         one.run(push(ring, bytes(20)))
-        sets = ("Set receive moved",) * is_alertable
-        times = one.expect(
-            "Load receive.Head", "Load receive.Tail", "Store receive.Tail", *fence, "Load receive.Alertable", *sets
-        )
-        found.append((times[0], times[1] - times[0], times[2] - times[1], times[3 + len(fence)] - times[2], one.now))
+        looks = () if client.always_set else ("Load receive.Alertable",)
+        sets = ("Set receive moved",) * (is_alertable or client.always_set)
+        times = one.expect("Load receive.Head", "Load receive.Tail", "Store receive.Tail", *fence, *looks, *sets)
+        looked = times[3 + len(fence)]
+        found.append((times[0], times[1] - times[0], times[2] - times[1], looked - times[2], one.now - looked))
     plain, alerted = found
-    return (*plain[:4], alerted[4] - plain[4])
+    rechecks = 0
+    if client.rechecking_ticks and not client.always_set:
+        _, _, ring = world(revision)
+        ring.has_barrier, ring.recheck_ticks = client.barrier, client.rechecking_ticks
+        one = Walk(costs, in_user_mode=True)
+        one.actions["spin"] = lambda: ring.alertable.cells.__setitem__(2, 1)
+        one.run(push(ring, bytes(20)))
+        times = one.expect(
+            "Load receive.Head", "Load receive.Tail", "Store receive.Tail", *fence, "Load receive.Alertable", "Spin",
+            "Set receive moved",
+        )  # fmt: skip
+        rechecks = times[-2] - times[-3]
+        if times[-1] != times[-2] or one.now - times[-1] != alerted[4]:
+            raise UnknownShape("setting the event takes longer after a spin")
+    return (*plain[:4], alerted[4], rechecks)
 
 
-def measure(costs: Costs, revision: Revision, *, has_barrier: bool, strategy: ReadStrategy) -> Timings:
+def _retry_times(costs: Costs, revision: Revision, strategy: WriteStrategy) -> Sequence[int]:
+    """What it does when the ring is full, from where that is known; 0 for what it does not."""
+    spins = (0, 0)
+    others = {"Yield": 0, "Sleep": 0}
+    name = "Spin" if strategy.spin_ticks else "Yield" if strategy.yields else "Sleep" if strategy.sleep_ns else ""
+    if strategy.attempts > 1 and name:
+        _, _, ring = world(revision)
+        ring.head.cells[0], ring.tail.cells[1] = 8, 4
+        one = Walk(costs, in_user_mode=True)
+        one.run(write(ring, bytes(20), strategy), until=name)
+        loads = ("Load receive.Head",) * (name == "Spin")
+        times = one.expect("Load receive.Head", "Load receive.Tail", *loads, name)
+        if loads:
+            spins = times[2] - times[1], times[3] - times[1]
+        else:
+            others[name] = times[2] - times[1]
+    return (*spins, others["Yield"], costs.yield_ns, others["Sleep"])
+
+
+def measure(costs: Costs, revision: Revision, client: Client) -> Timings:
     """The timings of one machine, driver and client. UnknownShape when a routine goes another way than known here."""
     return Timings(
         _send_times(costs, revision),
         _read_times(costs, revision),
-        _client_times(costs, revision, has_barrier=has_barrier, strategy=strategy),
+        _client_times(costs, revision, client),
         costs.typical("wake_ns"),
         costs.typical("copy_ps_per_byte"),
     )
