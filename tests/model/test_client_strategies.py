@@ -77,6 +77,14 @@ def test_packets_before_a_spoilt_one_are_taken(registered, tools):
     assert run(registered, pop_batch(sending, 8), tools) is Outcome.INVALID
 
 
+@pytest.mark.parametrize("tail", [1, 3])
+def test_a_batch_of_less_than_a_header(registered, tools, tail):
+    sending, _ = tools.client_rings(registered)
+    registered.send_ring.tail = tail
+    assert run(registered, pop_batch(sending, 8), tools) is Outcome.INVALID
+    assert registered.send_ring.head == 0
+
+
 def write_size(ring, offset, size):
     yield op.StoreSize(ring, offset, size)
 
