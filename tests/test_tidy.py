@@ -198,9 +198,7 @@ def test_nobody_imports_the_source_root_as_a_package() -> None:
 
 # -- lengths ------------------------------------------------------------------------------------------------------
 
-LONG_FILES = {
-    "wintun_model/operations.py": "the closed vocabulary is one list, and is read as one",
-}
+LONG_FILES: dict[str, str] = {}
 LONG_FUNCTIONS: dict[str, str] = {}
 
 
@@ -385,7 +383,7 @@ def _calls(module: Module) -> Iterator[tuple[ast.Call, str]]:
 
 # What the nouns of `operations` hold. Routines get at it by yielding operations only.
 SHARED_STATE = {"cells", "entries", "exclusive", "marked_offset", "shared", "signalled", "value", "waiters"}
-ROUTINES = ["client", "dispatch", "miniport", "receive", "registration", "send", "session"]
+ROUTINES = ["client", "client_strategies", "dispatch", "miniport", "receive", "registration", "send", "session"]
 
 
 def test_routines_touch_shared_state_by_operations_only() -> None:

@@ -131,13 +131,8 @@ def read(ring: ClientRing, strategy: ReadStrategy = ReadStrategy()) -> Routine[b
         packet = yield from pop(ring)
         if packet is not Outcome.EMPTY:
             return packet
-        if strategy.spin_ticks:
-            head = yield ring.head.load
-            tail = yield Spin(ring.tail, head, None, strategy.spin_ticks, False)
-            if tail != head:
-                continue
-        if strategy.sleep_ns:
-            yield Sleep(strategy.sleep_ns, strategy.sleeps_finely)
+        looks_again = yield from linger(ring, strategy, strategy.spin_ticks)
+        if looks_again:
             continue
         yield Store(ring.alertable, 1)
         if ring.has_barrier:
@@ -150,6 +145,19 @@ def read(ring: ClientRing, strategy: ReadStrategy = ReadStrategy()) -> Routine[b
         yield Store(ring.alertable, 0)
         yield ring.tail_moved.clear
         return packet
+
+
+def linger(ring: ClientRing, strategy: ReadStrategy, spin_ticks: int) -> Routine[bool]:
+    """The strategy's part of waiting: spin for `spin_ticks`, then sleep if it polls. Whether to look again at once."""
+    if spin_ticks:
+        head = yield ring.head.load
+        tail = yield Spin(ring.tail, head, None, spin_ticks, False)
+        if tail != head:
+            return True
+    if strategy.sleep_ns:
+        yield Sleep(strategy.sleep_ns, strategy.sleeps_finely)
+        return True
+    return False
 
 
 def push(ring: ClientRing, data: bytes) -> Routine[Outcome]:
@@ -185,10 +193,15 @@ def write(ring: ClientRing, data: bytes, strategy: WriteStrategy = WriteStrategy
         attempt += 1
         if outcome is not Outcome.FULL or attempt >= strategy.attempts:
             return outcome
-        if strategy.spin_ticks:
-            head = yield ring.head.load
-            yield Spin(ring.head, head, None, strategy.spin_ticks, False)
-        elif strategy.yields:
-            yield _YIELD
-        elif strategy.sleep_ns:
-            yield Sleep(strategy.sleep_ns, strategy.sleeps_finely)
+        yield from wait_for_space(ring, strategy)
+
+
+def wait_for_space(ring: ClientRing, strategy: WriteStrategy) -> Routine[None]:
+    """What the strategy does between two attempts to write."""
+    if strategy.spin_ticks:
+        head = yield ring.head.load
+        yield Spin(ring.head, head, None, strategy.spin_ticks, False)
+    elif strategy.yields:
+        yield _YIELD
+    elif strategy.sleep_ns:
+        yield Sleep(strategy.sleep_ns, strategy.sleeps_finely)

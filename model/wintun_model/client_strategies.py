@@ -7,7 +7,7 @@ is in variables, under a lock: the ring's own words have one reader and one writ
 from __future__ import annotations
 
 from wintun_model.abi import PACKET_HEADER_BYTES
-from wintun_model.client import ClientRing, Outcome, ReadStrategy, WriteStrategy, push
+from wintun_model.client import ClientRing, Outcome, ReadStrategy, WriteStrategy, linger, push, wait_for_space
 from wintun_model.operations import (
     CopyOut,
     Event,
@@ -18,20 +18,16 @@ from wintun_model.operations import (
     ReadClock,
     ReadFrequency,
     Routine,
-    Sleep,
-    Spin,
     Store,
     Variable,
     Wait,
     Work,
-    Yield,
 )
 from wintun_model.ring import content, stored_bytes, wrap
 
 _FENCE = Fence()
 _READ_CLOCK = ReadClock()
 _READ_FREQUENCY = ReadFrequency()
-_YIELD = Yield()
 
 
 # -- a rate, measured ---------------------------------------------------------------------------------------------
@@ -168,13 +164,8 @@ def read_batch(reader: Reader) -> Routine[list[bytes] | Outcome]:
             is_fast = yield from is_above(meter)
             if not is_fast:
                 spin_ticks = 0
-        if spin_ticks:
-            head = yield ring.head.load
-            tail = yield Spin(ring.tail, head, None, spin_ticks, False)
-            if tail != head:
-                continue
-        if strategy.sleep_ns:
-            yield Sleep(strategy.sleep_ns, strategy.sleeps_finely)
+        looks_again = yield from linger(ring, strategy, spin_ticks)
+        if looks_again:
             continue
         yield Store(ring.alertable, 1)
         if ring.has_barrier:
@@ -204,13 +195,7 @@ def write_shared(ring: ClientRing, lock: Lock, data: bytes, strategy: WriteStrat
         attempt += 1
         if outcome is not Outcome.FULL or attempt >= strategy.attempts:
             return outcome
-        if strategy.spin_ticks:
-            head = yield ring.head.load
-            yield Spin(ring.head, head, None, strategy.spin_ticks, False)
-        elif strategy.yields:
-            yield _YIELD
-        elif strategy.sleep_ns:
-            yield Sleep(strategy.sleep_ns, strategy.sleeps_finely)
+        yield from wait_for_space(ring, strategy)
 
 
 # -- a queue behind the ring --------------------------------------------------------------------------------------

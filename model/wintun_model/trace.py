@@ -140,6 +140,8 @@ class Trace:
 
     def add_encoded(self, records: bytes | memoryview) -> None:
         """Add whole records in their canonical encoding, many at a time."""
+        if not self.is_kept:
+            return
         self.flush()
         self._hash.update(records)
         self.records_count += len(records) // (8 * RECORD_LENGTH)

@@ -7,6 +7,7 @@ from collections import Counter
 
 import pytest
 
+from wintun_model import client
 from wintun_model import operations as op
 from wintun_model.abi import (
     EVENT_MODIFY_STATE,
@@ -21,6 +22,7 @@ from wintun_model.dispatch import close, device_control
 from wintun_model.immediate import ImmediateExecutor, RecordingNdis, SimpleCaller
 from wintun_model.miniport import restart
 from wintun_model.registration import Registration
+from wintun_model.revision import REVISIONS, Revision
 from wintun_model.send import send
 
 SEND_HANDLE, RECEIVE_HANDLE = 0x44, 0x48
@@ -233,6 +235,28 @@ class Bench:
         }
 
 
+def let_in(caller):
+    """Make it a caller that each revision lets in."""
+    caller.is_administrator, caller.integrity_level, caller.is_32_bit = True, 0x4000, False
+    return caller
+
+
+def bench_of(revision, **options):
+    """A bench whose driver is of a revision, given or named, and whose caller each revision lets in."""
+    revision = revision if isinstance(revision, Revision) else REVISIONS[revision]
+    made = Bench(**{"driver": Driver(revision)} | options)
+    let_in(made.caller)
+    return made
+
+
+def client_rings(bench, **options):
+    """The client's two rings, send and receive, over the memory that the bench has registered."""
+    return tuple(
+        client.ClientRing(name, memoryview(ring.memory), ring.capacity, ring.event, **options)
+        for name, ring in (("send", bench.send_ring), ("receive", bench.receive_ring))
+    )
+
+
 def chain_of(*packets):
     return SendChain.of(*(packet if isinstance(packet, Packet) else Packet(packet) for packet in packets))
 
@@ -259,6 +283,26 @@ def watched(routine, log=None, *, before=None, reader_log=None, reader_before=No
             reader = watched(operation.routine, reader_log, before=reader_before)
             operation = op.StartThread(reader, operation.name, operation.priority)
         value = yield operation
+
+
+def recorded(routine, operations, *, frequency=None):
+    """Run a routine and keep each operation that it yields, also those of threads that it starts.
+
+    `frequency` is sent back for that of the performance counter.
+    """
+    value = None
+    while True:
+        try:
+            operation = routine.send(value)
+        except StopIteration as stop:
+            return stop.value
+        operations.append(operation)
+        if isinstance(operation, op.StartThread):
+            reader = recorded(operation.routine, operations, frequency=frequency)
+            operation = op.StartThread(reader, operation.name, operation.priority)
+        value = yield operation
+        if frequency is not None and isinstance(operation, op.ReadFrequency):
+            value = frequency
 
 
 def gate(*texts):
@@ -342,7 +386,11 @@ class Tools:
     """What tests of this folder share."""
 
     Bench = Bench
+    bench_of = staticmethod(bench_of)
+    let_in = staticmethod(let_in)
+    client_rings = staticmethod(client_rings)
     watched = staticmethod(watched)
+    recorded = staticmethod(recorded)
     gate = staticmethod(gate)
     told = staticmethod(told)
     packet = staticmethod(packet)

@@ -11,14 +11,6 @@ from wintun_model.errors import ModelError
 STOPPED = 0xFFFFFFFF
 
 
-def rings(bench, **options):
-    """The client's two rings over the memory that the bench has registered."""
-    return tuple(
-        ClientRing(name, memoryview(ring.memory), ring.capacity, ring.event, **options)
-        for name, ring in (("send", bench.send_ring), ("receive", bench.receive_ring))
-    )
-
-
 def run(bench, routine, tools, log=None):
     return bench.executor.run(tools.watched(routine, log))
 
@@ -27,7 +19,7 @@ def run(bench, routine, tools, log=None):
 
 
 def test_a_packet_that_is_there_is_read_at_once(registered, tools):
-    sending, _ = rings(registered)
+    sending, _ = tools.client_rings(registered)
     registered.send(tools.packet(20), tools.packet(33))
     log = []
     assert run(registered, read(sending), tools, log) == tools.packet(20)
@@ -37,7 +29,7 @@ def test_a_packet_that_is_there_is_read_at_once(registered, tools):
 
 
 def test_the_steps_of_waiting(registered, tools):
-    sending, _ = rings(registered)
+    sending, _ = tools.client_rings(registered)
     log = []
     reader = registered.start(read(sending), log=log)
     assert reader.blocked_on is not None
@@ -56,7 +48,7 @@ def test_the_steps_of_waiting(registered, tools):
 
 
 def test_a_packet_that_comes_just_before_the_wait_is_found_and_the_event_reset(registered, tools):
-    sending, _ = rings(registered)
+    sending, _ = tools.client_rings(registered)
     before, opened = tools.gate("Store send.Alertable=1")
     reader = registered.start(read(sending), before=before)
     registered.send(tools.packet(20))
@@ -68,7 +60,7 @@ def test_a_packet_that_comes_just_before_the_wait_is_found_and_the_event_reset(r
 
 
 def test_a_barrier_stands_between_the_store_and_the_load(registered, tools):
-    sending, receiving = rings(registered, has_barrier=True)
+    sending, receiving = tools.client_rings(registered, has_barrier=True)
     log = []
     registered.start(read(sending), log=log)
     assert log[2:5] == ["Store send.Alertable=1", "Fence", "Load send.Head"]
@@ -78,7 +70,7 @@ def test_a_barrier_stands_between_the_store_and_the_load(registered, tools):
 
 
 def test_spinning_comes_first_and_polling_never_asks_to_be_woken(registered, tools):
-    sending, _ = rings(registered)
+    sending, _ = tools.client_rings(registered)
     log = []
     registered.start(read(sending, ReadStrategy(spin_ticks=125)), log=log)
     assert log[2:5] == ["Load send.Head", "Spin send.Tail!=0 - 125", "Store send.Alertable=1"]
@@ -98,7 +90,7 @@ def test_spinning_comes_first_and_polling_never_asks_to_be_woken(registered, too
 
 @pytest.mark.parametrize("end", ["close", "word"])
 def test_the_end_of_the_registration_ends_the_wait(end, registered, tools):
-    sending, _ = rings(registered)
+    sending, _ = tools.client_rings(registered)
     reader = registered.start(read(sending))
     if end == "close":
         registered.close()
@@ -115,7 +107,7 @@ def test_the_end_of_the_registration_ends_the_wait(end, registered, tools):
     ids=["less than a header", "too large", "longer than what is there", "Tail out of range"],
 )
 def test_what_cannot_be_a_packet(tail, size, outcome, registered, tools):
-    sending, _ = rings(registered)
+    sending, _ = tools.client_rings(registered)
     registered.send_ring.tail = tail
     registered.send_ring.put_packet_at(0, b"", size)
     assert run(registered, pop(sending), tools) is outcome
@@ -123,13 +115,13 @@ def test_what_cannot_be_a_packet(tail, size, outcome, registered, tools):
 
 
 def test_head_out_of_range_is_stopped_too(registered, tools):
-    sending, _ = rings(registered)
+    sending, _ = tools.client_rings(registered)
     registered.send_ring.head = STOPPED
     assert run(registered, pop(sending), tools) is Outcome.STOPPED
 
 
 def test_the_largest_packet_is_read(registered, tools):
-    sending, _ = rings(registered)
+    sending, _ = tools.client_rings(registered)
     registered.send(bytes(0xFFFF))
     assert run(registered, pop(sending), tools) == bytes(0xFFFF)
 
@@ -138,7 +130,7 @@ def test_the_largest_packet_is_read(registered, tools):
 
 
 def test_the_steps_of_writing_while_the_driver_waits(registered, tools):
-    _, receiving = rings(registered)
+    _, receiving = tools.client_rings(registered)
     log = []
     assert run(registered, write(receiving, tools.packet(33)), tools, log) is Outcome.WRITTEN
     assert log == [
@@ -154,7 +146,7 @@ def test_the_steps_of_writing_while_the_driver_waits(registered, tools):
 
 
 def test_a_ring_that_has_ended(registered, tools):
-    _, receiving = rings(registered)
+    _, receiving = tools.client_rings(registered)
     registered.close()
     assert run(registered, write(receiving, tools.packet(20), WriteStrategy(attempts=5)), tools) is Outcome.STOPPED
 
@@ -180,7 +172,7 @@ def fill(bench, receiving, tools):
 )
 def test_a_full_ring(strategy, between, tools):
     bench = tools.Bench(keeps_nbls=True).register()
-    _, receiving = rings(bench)
+    _, receiving = tools.client_rings(bench)
     assert fill(bench, receiving, tools) == (0x20000 - 4) // 1024
     log = []
     assert run(bench, write(receiving, tools.packet(1020), strategy), tools, log) is Outcome.FULL
@@ -190,7 +182,7 @@ def test_a_full_ring(strategy, between, tools):
 
 def test_space_that_comes_while_it_tries_is_used(tools):
     bench = tools.Bench(keeps_nbls=True).register()
-    _, receiving = rings(bench)
+    _, receiving = tools.client_rings(bench)
     fill(bench, receiving, tools)
     yields = []
 
@@ -215,7 +207,7 @@ def test_space_that_comes_while_it_tries_is_used(tools):
 def test_what_is_sent_comes_back_in_order(sizes, barrier, tools):
     """An echo through both rings, several laps: every packet once, in order, byte for byte."""
     bench = tools.Bench().register()
-    sending, receiving = rings(bench, has_barrier=barrier)
+    sending, receiving = tools.client_rings(bench, has_barrier=barrier)
     packets = [tools.packet(size, seed) for seed, size in enumerate(sizes)]
     for data in packets:
         assert bench.send(data) == [0]

@@ -3,7 +3,7 @@
 import pytest
 
 from wintun_model import operations as op
-from wintun_model.client import ClientRing, Outcome, ReadStrategy, WriteStrategy
+from wintun_model.client import Outcome, ReadStrategy, WriteStrategy
 from wintun_model.client_strategies import (
     PacketQueue,
     RateMeter,
@@ -20,13 +20,6 @@ from wintun_model.client_strategies import (
 from wintun_model.immediate import ImmediateExecutor
 
 STOPPED = 0xFFFFFFFF
-
-
-def rings(bench, **options):
-    return tuple(
-        ClientRing(name, memoryview(ring.memory), ring.capacity, ring.event, **options)
-        for name, ring in (("send", bench.send_ring), ("receive", bench.receive_ring))
-    )
 
 
 def run(bench, routine, tools, log=None):
@@ -58,7 +51,7 @@ def stepped(bench, routine, answers=None):
 
 
 def test_a_batch_moves_head_once(registered, tools):
-    sending, _ = rings(registered)
+    sending, _ = tools.client_rings(registered)
     packets = [tools.packet(20), tools.packet(33), tools.packet(24)]
     registered.send(*packets)
     log = []
@@ -77,11 +70,19 @@ def test_a_batch_moves_head_once(registered, tools):
 
 
 def test_packets_before_a_spoilt_one_are_taken(registered, tools):
-    sending, _ = rings(registered)
+    sending, _ = tools.client_rings(registered)
     registered.send(tools.packet(20), tools.packet(20))
     run(registered, write_size(sending, 24, 70000), tools)
     assert run(registered, pop_batch(sending, 8), tools) == [tools.packet(20)]
     assert run(registered, pop_batch(sending, 8), tools) is Outcome.INVALID
+
+
+@pytest.mark.parametrize("tail", [1, 3])
+def test_a_batch_of_less_than_a_header(registered, tools, tail):
+    sending, _ = tools.client_rings(registered)
+    registered.send_ring.tail = tail
+    assert run(registered, pop_batch(sending, 8), tools) is Outcome.INVALID
+    assert registered.send_ring.head == 0
 
 
 def write_size(ring, offset, size):
@@ -90,7 +91,7 @@ def write_size(ring, offset, size):
 
 @pytest.mark.parametrize("word", ["head", "tail"])
 def test_a_batch_of_a_stopped_ring(registered, tools, word):
-    sending, _ = rings(registered)
+    sending, _ = tools.client_rings(registered)
     getattr(sending, word).cells[getattr(sending, word).index] = STOPPED
     assert run(registered, pop_batch(sending, 8), tools) is Outcome.STOPPED
 
@@ -99,7 +100,7 @@ def test_a_batch_of_a_stopped_ring(registered, tools, word):
 
 
 def test_a_lone_reader_keeps_to_the_published_steps(registered, tools):
-    sending, _ = rings(registered, has_barrier=True)
+    sending, _ = tools.client_rings(registered, has_barrier=True)
     log = []
     reader = registered.start(read_batch(Reader(sending, ReadStrategy(), batch=4)), log=log)
     assert log == [
@@ -117,7 +118,7 @@ def test_a_lone_reader_keeps_to_the_published_steps(registered, tools):
 
 def test_a_packet_just_before_the_wait_clears_the_event_only_of_a_lone_reader(registered, tools):
     for is_several in (False, True):
-        sending, _ = rings(registered)
+        sending, _ = tools.client_rings(registered)
         before, opened = tools.gate("Store send.Alertable=1")
         reading = Reader(sending, ReadStrategy(), has_several_threads=is_several)
         reader = registered.start(read_batch(reading), before=before)
@@ -130,7 +131,7 @@ def test_a_packet_just_before_the_wait_clears_the_event_only_of_a_lone_reader(re
 
 
 def test_readers_take_packets_under_their_lock_and_each_once(registered, tools):
-    sending, _ = rings(registered)
+    sending, _ = tools.client_rings(registered)
     reading = Reader(sending, ReadStrategy(), has_several_threads=True)
     waiting = [registered.start(read_batch(reading)) for _ in range(3)]
     packets = [tools.packet(size) for size in (20, 21, 22)]
@@ -142,7 +143,7 @@ def test_readers_take_packets_under_their_lock_and_each_once(registered, tools):
 
 
 def test_a_reader_that_polls_never_waits(registered, tools):
-    sending, _ = rings(registered)
+    sending, _ = tools.client_rings(registered)
     steps = stepped(registered, read_batch(Reader(sending, ReadStrategy(spin_ticks=5, sleep_ns=1000))))
     found = [next(steps)[0] for _ in range(8)]
     assert found == ["Load", "Load", "Load", "Spin", "Sleep", "Load", "Load", "Load"]
@@ -174,7 +175,7 @@ def test_the_rate_is_that_of_the_last_whole_window_and_grows_old():
 
 @pytest.mark.parametrize(("rate", "spins"), [(79, False), (80, True)])
 def test_a_reader_spins_only_above_its_rate(registered, tools, rate, spins):
-    sending, _ = rings(registered)
+    sending, _ = tools.client_rings(registered)
     meter = RateMeter(1000, 80)
     meter.begun.value, meter.bits_per_s.value = 0, rate
     log = []
@@ -183,7 +184,7 @@ def test_a_reader_spins_only_above_its_rate(registered, tools, rate, spins):
 
 
 def test_what_is_read_is_measured(registered, tools):
-    sending, _ = rings(registered)
+    sending, _ = tools.client_rings(registered)
     meter = RateMeter(1000, 80)
     meter.begun.value = 0
     registered.send(tools.packet(20), tools.packet(30))
@@ -195,7 +196,7 @@ def test_what_is_read_is_measured(registered, tools):
 
 
 def test_writers_share_the_ring(registered, tools):
-    _, receiving = rings(registered)
+    _, receiving = tools.client_rings(registered)
     lock = op.Lock("writing")
     assert run(registered, write_shared(receiving, lock, tools.packet(20), WriteStrategy()), tools) is Outcome.WRITTEN
     assert lock.is_free()
@@ -207,7 +208,7 @@ def test_writers_share_the_ring(registered, tools):
     [({"spin_ticks": 3}, "Spin"), ({"yields": True}, "Yield"), ({"sleep_ns": 5}, "Sleep"), ({}, "Acquire")],
 )
 def test_the_lock_is_free_between_attempts(registered, tools, options, between):
-    _, receiving = rings(registered)
+    _, receiving = tools.client_rings(registered)
     registered.executor.ndis.keeps_nbls = True
     big = tools.packet(60000)
     while run(registered, write_shared(receiving, op.Lock("w"), big, WriteStrategy()), tools) is Outcome.WRITTEN:
@@ -228,7 +229,7 @@ def test_the_lock_is_free_between_attempts(registered, tools, options, between):
     ("options", "is_set"), [({}, False), ({"always_sets": True}, True), ({"recheck_ticks": 10}, False)]
 )
 def test_the_event_is_set_always_or_when_alertable_is(registered, tools, options, is_set):
-    _, receiving = rings(registered, **options)
+    _, receiving = tools.client_rings(registered, **options)
     receiving.alertable.cells[receiving.alertable.index] = 0
     registered.receive_ring.event.signalled = False
     log = []
@@ -238,7 +239,7 @@ def test_the_event_is_set_always_or_when_alertable_is(registered, tools, options
 
 
 def test_a_second_look_finds_alertable_set_meanwhile(registered, tools):
-    _, receiving = rings(registered, recheck_ticks=10)
+    _, receiving = tools.client_rings(registered, recheck_ticks=10)
     receiving.alertable.cells[receiving.alertable.index] = 0
     routine = write_shared(receiving, op.Lock("w"), tools.packet(20), WriteStrategy())
     found = list(stepped(registered, routine, {"Spin": 1}))

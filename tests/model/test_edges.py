@@ -6,8 +6,8 @@ import pytest
 
 from wintun_model import operations as op
 from wintun_model.abi import TUN_IOCTL_REGISTER_RINGS, Limits
-from wintun_model.adapter import Driver, Packet
-from wintun_model.client import ClientRing, Outcome, ReadStrategy, push, read
+from wintun_model.adapter import Packet
+from wintun_model.client import Outcome, ReadStrategy, push, read
 from wintun_model.dispatch import device_control
 from wintun_model.errors import ClientFault, ModelError
 from wintun_model.immediate import ImmediateExecutor, RecordingNdis
@@ -178,7 +178,7 @@ def test_a_tail_at_the_capacity_is_no_0(bench, tools):
 
 @pytest.mark.parametrize("name", REVISIONS)
 def test_a_content_of_4_bytes_is_a_packet_without_data(tools, name):
-    bench = with_revision(tools, name).register()
+    bench = tools.bench_of(name).register()
     bench.receive_ring.push(b"")
     bench.settle()
     skips = name in ("0.14", "2026-02")
@@ -190,10 +190,12 @@ def test_a_content_of_4_bytes_is_a_packet_without_data(tools, name):
 def test_links_are_cleared_on_both_lists_in_2026_02(tools, name):
     """The reader appends NBLs of the driver's own, whose link is null anyway: the routine says it all the same."""
     operations = []
-    bench = with_revision(tools, name)
+    bench = tools.bench_of(name)
     bench.receive_ring.push(tools.packet(20))
-    bench.executor.run(kept(device_control(bench.adapter, bench.request(), TUN_IOCTL_REGISTER_RINGS), operations))
-    bench.executor.run(kept(send(bench.adapter, tools.chain_of(tools.packet(20))), operations))
+    bench.executor.run(
+        tools.recorded(device_control(bench.adapter, bench.request(), TUN_IOCTL_REGISTER_RINGS), operations)
+    )
+    bench.executor.run(tools.recorded(send(bench.adapter, tools.chain_of(tools.packet(20))), operations))
     cleared = [operation.clears_link for operation in operations if isinstance(operation, op.Append)]
     assert cleared == [name == "2026-02"] * 2
 
@@ -221,9 +223,11 @@ def test_ndis_is_told_whose_link_changes(tools):
     assert told == [(bench.adapter, True), (bench.adapter, False)]
 
 
-def test_the_pages_that_were_locked_are_mapped(bench):
+def test_the_pages_that_were_locked_are_mapped(bench, tools):
     operations = []
-    bench.executor.run(kept(device_control(bench.adapter, bench.request(), TUN_IOCTL_REGISTER_RINGS), operations))
+    bench.executor.run(
+        tools.recorded(device_control(bench.adapter, bench.request(), TUN_IOCTL_REGISTER_RINGS), operations)
+    )
     mapped = [operation.pages for operation in operations if isinstance(operation, op.MapPages)]
     assert mapped == [bench.adapter.send_ring.value.pages, bench.adapter.receive_ring.value.pages]
 
@@ -256,8 +260,8 @@ def test_an_adapter_that_is_left_alone_does_not_spare_those_after_it():
 
 
 def test_a_packet_that_comes_while_the_client_spins_is_read_without_alertable(registered, tools):
-    ring, log = registered.send_ring, []
-    client = ClientRing("send", memoryview(ring.memory), ring.capacity, ring.event)
+    log = []
+    client, _ = tools.client_rings(registered)
 
     def arrive(text):
         if text.startswith("Spin"):
@@ -272,7 +276,7 @@ def test_a_packet_that_comes_while_the_client_spins_is_read_without_alertable(re
 def test_a_driver_that_did_not_ask_is_not_told(registered, tools):
     ring = registered.receive_ring
     ring.alertable = 0
-    client = ClientRing("receive", memoryview(ring.memory), ring.capacity, ring.event)
+    _, client = tools.client_rings(registered)
     assert registered.executor.run(push(client, tools.packet(20))) is Outcome.WRITTEN
     assert not ring.event.signalled
     assert registered.ndis.received == []
@@ -281,27 +285,3 @@ def test_a_driver_that_did_not_ask_is_not_told(registered, tools):
 def test_work_is_nobody_elses_matter():
     assert op.Work(250).duration_ns == 250
     assert ImmediateExecutor().run(one(op.Work(250))) is None
-
-
-# -- what they share --------------------------------------------------------------------------------------------------
-
-
-def with_revision(tools, name):
-    """A bench whose driver is of a revision, and whose caller each revision lets in."""
-    bench = tools.Bench(driver=Driver(REVISIONS[name]))
-    bench.caller.is_administrator, bench.caller.integrity_level, bench.caller.is_32_bit = True, 0x4000, False
-    return bench
-
-
-def kept(routine, operations):
-    """Run a routine and keep each operation that it yields, also those of threads that it starts."""
-    value = None
-    while True:
-        try:
-            operation = routine.send(value)
-        except StopIteration as stop:
-            return stop.value
-        operations.append(operation)
-        if isinstance(operation, op.StartThread):
-            operation = op.StartThread(kept(operation.routine, operations), operation.name, operation.priority)
-        value = yield operation

@@ -48,7 +48,7 @@ def doing(*operations):
 
 def concrete(cls=op.Operation):
     for sub in cls.__subclasses__():
-        if sub.__module__ == op.__name__:
+        if sub.__module__.startswith(op.__name__):
             if not sub.__name__.startswith("_") and sub is not op.CallOut:
                 yield sub
             yield from concrete(sub)
@@ -59,6 +59,7 @@ def test_the_vocabulary_is_closed_and_every_word_of_it_has_a_meaning():
     assert vocabulary >= set(EFFECTS)
     assert vocabulary - set(EFFECTS) - EXECUTORS_OWN == set()
     assert set(EFFECTS).isdisjoint(EXECUTORS_OWN)
+    assert {cls: getattr(op, cls.__name__, None) for cls in vocabulary} == {cls: cls for cls in vocabulary}
 
 
 @pytest.mark.parametrize("operation", sorted(concrete(), key=lambda cls: cls.__name__), ids=lambda cls: cls.__name__)

@@ -3,7 +3,7 @@
 import pytest
 
 from wintun_model import operations as op
-from wintun_model.adapter import Adapter, Driver, Packet, SendChain
+from wintun_model.adapter import Adapter, Packet, SendChain
 from wintun_model.dispatch import close, device_control
 from wintun_model.errors import ModelError
 from wintun_model.life_cycle_watcher import Watcher
@@ -49,9 +49,7 @@ class Life:
     """A bench whose adapter begins at nothing, with all its routines watched."""
 
     def __init__(self, tools, name="0.8.1", **options):
-        self.bench = tools.Bench(driver=Driver(REVISIONS[name]), running=False, **options)
-        caller = self.bench.caller
-        caller.is_administrator, caller.integrity_level, caller.is_32_bit = True, 0x4000, False
+        self.bench = tools.bench_of(name, running=False, **options)
         self.adapter = self.bench.adapter = Adapter("tun", self.bench.adapter.driver, is_initialized=False)
         self.watcher = Watcher()
 

@@ -4,7 +4,7 @@ import pytest
 
 from wintun_model import operations as op
 from wintun_model.abi import TUN_IOCTL_FORCE_CLOSE_HANDLES
-from wintun_model.adapter import Adapter, Driver, ForeignEntry, Packet, ReceiveNbl, SendChain, SendNbl
+from wintun_model.adapter import Adapter, ForeignEntry, Packet, ReceiveNbl, SendChain, SendNbl
 from wintun_model.dispatch import device_control
 from wintun_model.errors import DriverFault
 from wintun_model.immediate import ImmediateExecutor, SimpleCaller
@@ -19,12 +19,6 @@ BEFORE_2026 = [name for name in REVISIONS if name != "2026-02"]
 WITH_DESCRIPTOR = [name for name, revision in REVISIONS.items() if revision.allocates_partial_descriptor]
 
 
-def make(tools, name, **options):
-    bench = tools.Bench(driver=Driver(REVISIONS[name]), **options)
-    bench.caller.is_administrator, bench.caller.integrity_level, bench.caller.is_32_bit = True, 0x4000, False
-    return bench
-
-
 def chain_with(stale_link, tools):
     return SendChain((SendNbl((Packet(tools.packet(20)),)),), stale_link=stale_link)
 
@@ -34,7 +28,7 @@ def chain_with(stale_link, tools):
 
 @pytest.mark.parametrize("name", BEFORE_2026)
 def test_b7_a_stale_link_word_that_looks_completed_is_completed_to_ndis(name, tools):
-    bench = make(tools, name).register()
+    bench = tools.bench_of(name).register()
     foreign = ForeignEntry(word=0x41)
     bench.executor.run(send(bench.adapter, chain_with(foreign, tools)))
     assert bench.ndis.completed[-1] is foreign
@@ -46,7 +40,7 @@ def test_b7_a_stale_link_word_that_looks_completed_is_completed_to_ndis(name, to
 
 @pytest.mark.parametrize("name", BEFORE_2026)
 def test_b7_a_stale_link_word_that_looks_active_holds_up_all_later_chains(name, tools):
-    bench = make(tools, name).register()
+    bench = tools.bench_of(name).register()
     chain, later = chain_with(ForeignEntry(word=0x40), tools), chain_with(None, tools)
     bench.executor.run(send(bench.adapter, chain))
     bench.executor.run(send(bench.adapter, later))
@@ -57,7 +51,7 @@ def test_b7_a_stale_link_word_that_looks_active_holds_up_all_later_chains(name, 
 
 
 def test_b7_is_closed_in_2026_02(tools):
-    bench = make(tools, "2026-02").register()
+    bench = tools.bench_of("2026-02").register()
     chain, later = chain_with(ForeignEntry(word=0x41), tools), chain_with(None, tools)
     bench.executor.run(send(bench.adapter, chain))
     bench.executor.run(send(bench.adapter, later))
@@ -67,7 +61,7 @@ def test_b7_is_closed_in_2026_02(tools):
 
 def test_a_stale_link_word_is_overwritten_by_the_next_chain(tools):
     """While a chain is not the last of the list, its link word is the driver's own."""
-    bench = make(tools, "0.8.1").register()
+    bench = tools.bench_of("0.8.1").register()
     foreign = ForeignEntry(word=0x41)
     first, second = chain_with(foreign, tools), chain_with(None, tools)
     before, opened = tools.gate("MarkCompleted")
@@ -85,7 +79,7 @@ def test_a_stale_link_word_is_overwritten_by_the_next_chain(tools):
 
 @pytest.mark.parametrize("name", REVISIONS)
 def test_what_a_registration_allocates_is_freed_when_it_ends(name, tools):
-    bench = make(tools, name, keeps_nbls=True).register()
+    bench = tools.bench_of(name, keeps_nbls=True).register()
     adapter = bench.adapter
     assert adapter.memory_descriptors.outstanding == 2
     bench.receive_ring.push(tools.packet(20))
@@ -133,7 +127,7 @@ def test_a_lock_that_is_not_ready_cannot_be_taken(operation):
 
 @pytest.mark.parametrize("name", WITH_DESCRIPTOR)
 def test_b8_the_end_of_a_registration_may_overtake_a_return(name, tools):
-    bench = make(tools, name, keeps_nbls=True).register()
+    bench = tools.bench_of(name, keeps_nbls=True).register()
     bench.receive_ring.push(tools.packet(20))
     bench.settle()
     before, opened = tools.gate("ReadDescriptor")
@@ -146,7 +140,7 @@ def test_b8_the_end_of_a_registration_may_overtake_a_return(name, tools):
 
 @pytest.mark.parametrize("name", REVISIONS)
 def test_b8_halt_may_overtake_a_return(name, tools):
-    bench = make(tools, name, keeps_nbls=True).register()
+    bench = tools.bench_of(name, keeps_nbls=True).register()
     bench.receive_ring.push(tools.packet(20))
     bench.settle()
     before, opened = tools.gate("Free NBL")
@@ -168,7 +162,7 @@ class File:
 
 @pytest.mark.parametrize("name", [name for name, revision in REVISIONS.items() if revision.has_force_close])
 def test_b14_force_close_may_read_a_file_object_that_was_released(name, tools):
-    bench, file = make(tools, name), File()
+    bench, file = tools.bench_of(name), File()
     bench.open_handles = [(SimpleCaller(200), 0x20, file)]
     before, opened = tools.gate("ReadObject")
     request = Registration(bench.caller, bench.file, b"")
@@ -185,7 +179,7 @@ def test_b14_force_close_may_read_a_file_object_that_was_released(name, tools):
 
 
 def uninitialized(tools, name="0.8.1"):
-    bench = make(tools, name, running=False)
+    bench = tools.bench_of(name, running=False)
     bench.adapter = Adapter("tun", bench.adapter.driver, is_initialized=False)
     return bench
 
@@ -230,7 +224,7 @@ def test_without_memory_for_the_context_nothing_is_published(tools):
 
 @pytest.mark.parametrize("name", REVISIONS)
 def test_b9_a_registration_that_halt_lets_in_uses_a_pool_that_is_gone(name, tools):
-    bench = make(tools, name).register()
+    bench = tools.bench_of(name).register()
     before, opened = tools.gate("Put attached=False")
     bench.start(halt(bench.adapter), before=before)
     for ring in (bench.send_ring, bench.receive_ring):
@@ -244,7 +238,7 @@ def test_b9_a_registration_that_halt_lets_in_uses_a_pool_that_is_gone(name, tool
 
 
 def test_a_return_of_what_was_never_indicated_is_a_fault(tools):
-    bench = make(tools, "0.8.1").register()
+    bench = tools.bench_of("0.8.1").register()
     nbl = ReceiveNbl(bench.adapter.receive_ring.value, 4, 20, 4, 1)
     bench.adapter.receive_active.first = bench.adapter.receive_active.last = nbl
     with pytest.raises(DriverFault, match="freed NBL more often"):

@@ -2,7 +2,6 @@
 
 import pytest
 
-from wintun_model.adapter import Driver
 from wintun_model.dispatch import close, device_control, remove
 from wintun_model.immediate import Blocked, ImmediateExecutor, SimpleCaller
 from wintun_model.miniport import halt, initialize, pause, restart
@@ -36,9 +35,8 @@ def make(tools):
     """Make a registered bench whose driver is of a revision."""
 
     def make_bench(name="0.8.1", **options):
-        bench = tools.Bench(driver=Driver(REVISIONS[name]), **options)
+        bench = tools.bench_of(name, **options)
         bench.executor = with_handles(bench)
-        bench.caller.is_administrator, bench.caller.integrity_level, bench.caller.is_32_bit = True, 0x4000, False
         return bench.register()
 
     return make_bench

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from wintun_model.adapter import Driver, Packet, SendChain
+from wintun_model.adapter import Packet, SendChain
 from wintun_model.miniport import pause
 from wintun_model.receive import return_nbls
 from wintun_model.revision import PROPOSED, PROPOSED_CHANGES, REVISIONS, revision_named
@@ -21,10 +21,7 @@ def make(tools):
     """Make a bench whose driver is 2026-02 with some switches turned."""
 
     def make_bench(*switches, **options):
-        revision = replace(LATEST, **dict.fromkeys(switches, True))
-        bench = tools.Bench(driver=Driver(revision), **options)
-        bench.caller.is_administrator, bench.caller.integrity_level, bench.caller.is_32_bit = True, 0x4000, False
-        return bench
+        return tools.bench_of(replace(LATEST, **dict.fromkeys(switches, True)), **options)
 
     return make_bench
 

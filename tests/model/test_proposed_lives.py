@@ -21,11 +21,9 @@ LATEST = REVISIONS["2026-02"]
 def make(tools):
     """Make a bench whose driver is 2026-02 with these switches turned."""
 
-    def make_bench(*switches, driver=None, **options):
-        revision = replace(LATEST, **dict.fromkeys(switches, True))
-        bench = tools.Bench(driver=driver or Driver(revision), **options)
+    def make_bench(*switches, **options):
+        bench = tools.bench_of(replace(LATEST, **dict.fromkeys(switches, True)), **options)
         bench.executor = with_handles(bench)
-        bench.caller.is_administrator, bench.caller.integrity_level, bench.caller.is_32_bit = True, 0x4000, False
         return bench
 
     return make_bench
@@ -152,9 +150,8 @@ def test_process_exit_leaves_the_registration_of_another_process_alone(make, too
     before, opened = tools.gate("Acquire registration")
     leaving = bench.start(process_exit(bench.adapter.driver, 100), before=before)
     bench.close()
-    other = SimpleCaller(200)
+    other = tools.let_in(SimpleCaller(200))
     other.memory, other.handles = bench.caller.memory, bench.caller.handles
-    other.is_administrator, other.integrity_level, other.is_32_bit = True, 0x4000, False
     for ring in (bench.send_ring, bench.receive_ring):
         ring.head = ring.tail = 0
     bench.register(request=bench.request(caller=other, file="a file object of the other process"))

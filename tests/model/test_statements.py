@@ -39,31 +39,7 @@ each = pytest.mark.parametrize("name", REVISIONS)
 
 def make(tools, name, **options):
     """A registered bench whose driver is of a revision, and whose caller each revision lets in."""
-    bench = tools.Bench(driver=Driver(REVISIONS[name]), **options)
-    let_in(bench.caller)
-    return bench.register()
-
-
-def let_in(caller):
-    caller.is_administrator, caller.integrity_level, caller.is_32_bit = True, 0x4000, False
-    return caller
-
-
-def recorded(routine, operations, *, frequency=None):
-    """Run a routine and keep each operation that it yields, also those of threads that it starts."""
-    value = None
-    while True:
-        try:
-            operation = routine.send(value)
-        except StopIteration as stop:
-            return stop.value
-        operations.append(operation)
-        if isinstance(operation, op.StartThread):
-            reader = recorded(operation.routine, operations, frequency=frequency)
-            operation = op.StartThread(reader, operation.name, operation.priority)
-        value = yield operation
-        if frequency is not None and isinstance(operation, op.ReadFrequency):
-            value = frequency
+    return tools.bench_of(name, **options).register()
 
 
 # -- §2 state ---------------------------------------------------------------------------------------------------------
@@ -81,12 +57,12 @@ def test_a_registered_ring_keeps_its_pages_its_capacity_and_its_event(tools):
 
 
 @pytest.mark.parametrize("offset", [0, 4, 8, 5, 6, 7])
-def test_mark_and_end_offset_of_an_entry_share_one_word(offset):
+def test_mark_and_end_offset_of_an_entry_share_one_word(offset, tools):
     active, entry = op.ActiveList("list"), op.Entry()
     executor = ImmediateExecutor()
-    executor.run(recorded((step for step in (op.Append(active, entry, offset),)), []))
+    executor.run(tools.recorded((step for step in (op.Append(active, entry, offset),)), []))
     assert (entry.is_completed(), entry.end_offset()) == (bool(offset & 1), offset // 4 * 4)
-    executor.run(recorded((step for step in (op.MarkCompleted(entry),)), []))
+    executor.run(tools.recorded((step for step in (op.MarkCompleted(entry),)), []))
     assert (entry.is_completed(), entry.end_offset(), entry.marked_offset) == (True, offset // 4 * 4, offset | 1)
 
 
@@ -103,10 +79,10 @@ def test_the_reserved_tail_wraps(bench, tools):
 # -- §4 the reader thread ---------------------------------------------------------------------------------------------
 
 
-def test_the_reader_thread_has_low_priority_and_is_one_for_each_registration(bench):
+def test_the_reader_thread_has_low_priority_and_is_one_for_each_registration(bench, tools):
     for _ in range(2):
         operations = []
-        bench.executor.run(recorded(register(bench.adapter, bench.request()), operations))
+        bench.executor.run(tools.recorded(register(bench.adapter, bench.request()), operations))
         assert [one.priority for one in operations if isinstance(one, op.StartThread)] == [1]
         assert len(bench.executor.threads) == 1
         bench.close()
@@ -126,9 +102,9 @@ def test_the_reader_loads_head_once(bench, tools):
 @pytest.mark.parametrize(
     ("frequency", "ticks"), [(10_000_000, 1000), (3_579_545, 357), (19_999, 1), (10_000, 1), (9_999, 0)]
 )
-def test_the_spin_lasts_a_ten_thousandth_of_the_frequency_in_whole_ticks(bench, frequency, ticks):
+def test_the_spin_lasts_a_ten_thousandth_of_the_frequency_in_whole_ticks(bench, frequency, ticks, tools):
     operations = []
-    bench.executor.run(recorded(register(bench.adapter, bench.request()), operations, frequency=frequency))
+    bench.executor.run(tools.recorded(register(bench.adapter, bench.request()), operations, frequency=frequency))
     limits = [one.limit_ticks for one in operations if isinstance(one, op.Spin)]
     assert limits == [ticks]
     assert isinstance(limits[0], int)
@@ -237,7 +213,7 @@ def test_b10_is_open_in_all_revisions(tools, name):
     before, opened = tools.gate("Acquire registration")
     bench.start(process_exit(bench.adapter.driver, 100), before=before)
     bench.close()
-    other = let_in(SimpleCaller(200))
+    other = tools.let_in(SimpleCaller(200))
     other.memory, other.handles = bench.caller.memory, bench.caller.handles
     bench.send_ring.tail = bench.receive_ring.head = 0
     bench.register(request=bench.request(caller=other, file="a file object of the other process"))
@@ -321,23 +297,23 @@ def test_releasing_marks_the_size(session):
     assert session.receiving.head.cells[0] == 0
 
 
-def test_the_library_never_sets_alertable_of_the_send_ring(session):
+def test_the_library_never_sets_alertable_of_the_send_ring(session, tools):
     executor = ImmediateExecutor()
     session.receiving.alertable.cells[2] = 7
     operations = []
-    executor.run(recorded(receive_packet(session), operations))
+    executor.run(tools.recorded(receive_packet(session), operations))
     arrive(session, 0, 8)
-    _, offset, _ = executor.run(recorded(receive_packet(session), operations))
-    executor.run(recorded(release_receive_packet(session, offset), operations))
-    _, offset = executor.run(recorded(allocate_send_packet(session, 8), operations))
-    executor.run(recorded(send_packet(session, offset), operations))
+    _, offset, _ = executor.run(tools.recorded(receive_packet(session), operations))
+    executor.run(tools.recorded(release_receive_packet(session, offset), operations))
+    _, offset = executor.run(tools.recorded(allocate_send_packet(session, 8), operations))
+    executor.run(tools.recorded(send_packet(session, offset), operations))
     assert session.receiving.alertable.cells[2] == 7
     stored = {one.word.name for one in operations if isinstance(one, op.Store)}
     assert stored == {"receive.Head", "send.Tail"}
 
 
 @pytest.mark.parametrize(("revision", "always"), [("0.9", True), ("0.9.1", True), ("0.9.2", False), ("2026-02", False)])
-def test_tail_is_stored_when_the_ring_has_another(session, revision, always):
+def test_tail_is_stored_when_the_ring_has_another(session, revision, always, tools):
     executor = ImmediateExecutor()
     session.revision = LIBRARY_REVISIONS[revision]
     ring = session.sending
@@ -347,7 +323,7 @@ def test_tail_is_stored_when_the_ring_has_another(session, revision, always):
         """Whether a send stored Tail, and whether it told the driver."""
         operations = []
         session.send_moved.signalled = False
-        executor.run(recorded(send_packet(session, offset), operations))
+        executor.run(tools.recorded(send_packet(session, offset), operations))
         stores = [one for one in operations if isinstance(one, op.Store) and one.word is ring.tail]
         return bool(stores), session.send_moved.signalled
 
@@ -364,9 +340,9 @@ def test_tail_is_stored_when_the_ring_has_another(session, revision, always):
     assert ring.tail.cells[1] == 24
 
 
-def test_each_direction_of_a_session_has_a_lock_of_its_own(session):
+def test_each_direction_of_a_session_has_a_lock_of_its_own(session, tools):
     executor = ImmediateExecutor()
-    executor.run(recorded((step for step in (session.receiving.lock.acquire,)), []))
+    executor.run(tools.recorded((step for step in (session.receiving.lock.acquire,)), []))
     error, offset = executor.run(allocate_send_packet(session, 8))
     assert not error
     executor.run(send_packet(session, offset))

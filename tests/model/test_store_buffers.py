@@ -9,8 +9,7 @@ from collections import deque
 import pytest
 
 from wintun_model import operations as op
-from wintun_model.adapter import Driver
-from wintun_model.client import ClientRing, push
+from wintun_model.client import push
 from wintun_model.immediate import ImmediateExecutor
 from wintun_model.receive import read_ring
 from wintun_model.revision import REVISIONS
@@ -90,21 +89,12 @@ class Processor:
 
 def two(tools, revision, client_barrier):
     """A reader that has found nothing, and a client about to write: each on a processor of its own."""
-    bench = tools.Bench(driver=Driver(REVISIONS[revision]))
-    caller = bench.caller
-    caller.is_administrator, caller.integrity_level, caller.is_32_bit = True, 0x4000, False
-    bench.register()
+    bench = tools.bench_of(revision).register()
     # The bench's own reader waits already; let this one begin where that one did.
     bench.receive_ring.alertable = 0
     executor = ImmediateExecutor(bench.ndis)
     reader = Processor(read_ring(bench.adapter), executor)
-    ring = ClientRing(
-        "receive",
-        memoryview(bench.receive_ring.memory),
-        bench.receive_ring.capacity,
-        bench.receive_ring.event,
-        has_barrier=client_barrier,
-    )
+    _, ring = tools.client_rings(bench, has_barrier=client_barrier)
     client = Processor(push(ring, tools.packet(20)), executor)
     reader.run_to(op.Spin)
     reader.step()

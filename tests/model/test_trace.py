@@ -5,6 +5,7 @@ import struct
 
 import pytest
 
+from wintun_model.errors import ModelError
 from wintun_model.trace import FIELDS, RECORD_LENGTH, Kind, Trace
 
 
@@ -64,6 +65,33 @@ def test_sinks_and_batches_do_not_change_the_digest():
     assert plain.records_count == 0
     assert plain.digest() == batched.digest()
     assert plain.records_count == batched.records_count == 3000
+
+
+def test_encoded_records_are_added_as_if_one_by_one():
+    one_by_one, at_once = Trace(), Trace()
+    seen = {one_by_one: [], at_once: []}
+    for trace, found in seen.items():
+        trace.add_sink(found.extend)
+    records = [(number, 1, int(Kind.SEND), 1, number, -1) for number in range(5)]
+    for record in records:
+        one_by_one.record(record)
+    at_once.record(records[0])
+    at_once.add_encoded(encoded(*records[1:]))
+    assert one_by_one.digest() == at_once.digest()
+    assert one_by_one.records_count == at_once.records_count == 5
+    assert seen[one_by_one] == seen[at_once] == [field for record in records for field in record]
+
+
+def test_a_trace_that_is_not_kept_has_names_only():
+    trace = Trace(is_kept=False)
+    assert trace.define("send.Tail") == 1
+    trace.record((0, 1, Kind.STORE, 1, 8, 0))
+    trace.payload(5, 3, b"packet")
+    trace.add_encoded(encoded((0, 1, Kind.STORE, 1, 8, 0)))
+    assert trace.names == ["-", "send.Tail"]
+    assert (trace.digest(), trace.records_count) == ("", 0)
+    with pytest.raises(ModelError, match="not kept"):
+        trace.add_sink(lambda records: None)
 
 
 @pytest.mark.parametrize("index", range(RECORD_LENGTH))
