@@ -11,8 +11,8 @@ from dataclasses import fields
 from wintun_model.revision import DEFAULT_REVISION, PROPOSED, REVISIONS, revision_named
 from wintunsim.errors import UsageError
 from wintunsim.explore.claims import CLAIMS
-from wintunsim.explore.compose import compose
-from wintunsim.explore.compose_text import FAULTS, ROUTINES
+from wintunsim.explore.composing.compose import compose
+from wintunsim.explore.composing.text import FAULTS, ROUTINES
 from wintunsim.explore.explorer import Exploration, explore, replay
 from wintunsim.explore.rules import Rules
 from wintunsim.explore.scenario import MEMORIES, Setting

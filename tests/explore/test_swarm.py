@@ -7,8 +7,8 @@ import pytest
 from wintun_model.revision import REVISIONS
 from wintunsim.cli_explore_swarm import add_options, add_shared_options, run
 from wintunsim.errors import UsageError
-from wintunsim.explore.compose import compose
-from wintunsim.explore.compose_text import calls_of, count_of, parse
+from wintunsim.explore.composing.compose import compose
+from wintunsim.explore.composing.text import calls_of, count_of, parse
 from wintunsim.explore.explorer import replay
 from wintunsim.explore.scenario import Setting
 from wintunsim.explore.signature import signature_of

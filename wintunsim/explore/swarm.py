@@ -16,8 +16,8 @@ from multiprocessing import get_context
 from wintun_model.revision import PROPOSED, Revision
 from wintunsim.errors import UsageError
 from wintunsim.explore import minimiser
-from wintunsim.explore.compose import compose
-from wintunsim.explore.compose_text import Composition, parse
+from wintunsim.explore.composing.compose import compose
+from wintunsim.explore.composing.text import Composition, parse
 from wintunsim.explore.rules import Rules
 from wintunsim.explore.scenario import MEMORIES, Setting
 from wintunsim.explore.schedule import decode, encode

@@ -6,8 +6,18 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from wintunsim.errors import UsageError
-from wintunsim.explore.compose import compose
-from wintunsim.explore.compose_text import FAULTS, ROUTINES, SETTINGS, Call, Composition, Options, Part, calls_of, group
+from wintunsim.explore.composing.compose import compose
+from wintunsim.explore.composing.text import (
+    FAULTS,
+    ROUTINES,
+    SETTINGS,
+    Call,
+    Composition,
+    Options,
+    Part,
+    calls_of,
+    group,
+)
 from wintunsim.kernel.streams import Stream
 
 CALLS = 7
