@@ -1,11 +1,8 @@
 """The swarm: what it makes up, that it finds the known races by itself, and that it says the same every time."""
 
-import argparse
-
 import pytest
 
 from wintun_model.revision import REVISIONS
-from wintunsim.cli_explore_swarm import add_options, add_shared_options, run
 from wintunsim.errors import UsageError
 from wintunsim.explore.composing.compose import compose
 from wintunsim.explore.composing.text import calls_of, count_of, parse
@@ -166,67 +163,3 @@ def test_a_signature_knows_no_numbers():
 def test_a_swarm_without_sense_is_refused(options, what):
     with pytest.raises(UsageError, match=what):
         swarm(OLD.revision, **options)
-
-
-# -- the command ------------------------------------------------------------------------------------------------------
-
-
-def command(*words):
-    parser = argparse.ArgumentParser()
-    add_options(parser)
-    add_shared_options(parser)
-    return run(parser.parse_args(words))
-
-
-def test_a_program_that_is_safe_is_told_so(capsys):
-    assert command("--compose", "register; (send | pop)") == 0
-    out = capsys.readouterr().out
-    assert out.startswith("register; (send | pop)\n  safe: every execution was looked at\n")
-    assert "under driver 0.8.1, x86-TSO, the rules' defaults" in out
-
-
-def test_a_broken_program_is_told_with_a_schedule_that_breaks_it_again(capsys):
-    text = "register; (push*2 | return | return)"
-    assert command("--compose", text, "--memory", "sc") == 1
-    out = capsys.readouterr().out
-    schedule = next(line for line in out.splitlines() if line.startswith("  schedule: ")).removeprefix("  schedule: ")
-    assert f"--replay '{schedule}'" in out
-    assert command("--compose", text, "--memory", "sc", "--replay", schedule) == 1
-    again = capsys.readouterr().out
-    assert out.splitlines()[1] == again.splitlines()[1]
-
-
-def test_rules_are_switched_and_named(capsys):
-    assert command("--compose", "register | close", "--deny", "close_is_alone") == 1
-    out = capsys.readouterr().out
-    assert "x86-TSO, without close_is_alone" in out
-    assert "--deny close_is_alone --replay" in out
-
-
-def test_a_swarm_tells_its_races_and_what_it_looked_at(capsys):
-    assert command("--swarm", "--seed", "33", "--programs", "1") == 1
-    out = capsys.readouterr().out
-    assert out.startswith("race 1: ")
-    assert "wintunsim explore --compose" in out
-    assert " in 1 programs of seed 33 " in out.splitlines()[-1]
-
-
-@pytest.mark.parametrize(
-    ("words", "what"),
-    [
-        (["--swarm"], "needs a bound"),
-        (["--swarm", "--programs", "1", "--compose", "register"], "exclude each other"),
-        (["--compose", "register", "--programs", "1"], "--programs is an option of --swarm"),
-        (["--compose", "register", "--deny", "luck"], "there is no such rule"),
-        (
-            ["--compose", "register", "--deny", "close_is_alone", "--assume", "close_is_alone"],
-            "both assumed and denied",
-        ),
-        (["--compose", "register", "--driver", "0.7"], "no driver revision '0.7'"),
-        (["--replay", "A", "--compose", "register", "--compose", "register"], "give one --compose"),
-        (["--compose", "register; send", "--budget", "long"], "is not a duration"),
-    ],
-)
-def test_a_mistake_on_the_command_line_is_one_sentence(words, what):
-    with pytest.raises(UsageError, match=what):
-        command(*words)

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import shlex
 import textwrap
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from wintun_model.abi import STOPPED
 from wintunsim.explore.counterexample import Counterexample, RingState, Step
 from wintunsim.explore.describe import BUFFERED, stored_text
+from wintunsim.explore.rules import Rules
 from wintunsim.explore.schedule import LETTERS
 
 WIDTH = 120
@@ -45,7 +46,7 @@ def counterexample_text(found: Counterexample, *, width: int = WIDTH, is_coloure
     claim = f" ({found.claim})" if found.claim else ""
     lines = [
         *(style("bold", line) for line in textwrap.wrap(f"{found.scenario}{claim}: {found.title}", width)),
-        f"driver {found.revision}, memory model {found.memory}{_rules(found)}",
+        *textwrap.wrap(f"driver {found.revision}, memory model {found.memory}{_rules(found)}", width),
         style("red", f"BROKEN: {found.property}"),
         *textwrap.wrap(found.what, width, initial_indent="  ", subsequent_indent="  "),
         "",
@@ -57,11 +58,20 @@ def counterexample_text(found: Counterexample, *, width: int = WIDTH, is_coloure
     return "\n".join(line.rstrip() for line in lines)
 
 
+def rules_text(deciding: Iterable[str], rules: Mapping[str, bool]) -> str:
+    """Under which rules of the surroundings a verdict holds: those that decide it, and those that are not as usual."""
+    usual, deciding = Rules(), set(deciding)
+    told = (
+        f"{name} {'holds' if holds else 'does not hold'}"
+        for name, holds in rules.items()
+        if name in deciding or holds != getattr(usual, name)
+    )
+    return ", ".join(told)
+
+
 def _rules(found: Counterexample) -> str:
-    if not found.deciding_rules:
-        return ""
-    told = (f"{name} {'holds' if found.rules[name] else 'does not hold'}" for name in found.deciding_rules)
-    return f"; {', '.join(told)}"
+    told = rules_text(found.deciding_rules, found.rules)
+    return f"; {told}" if told else ""
 
 
 def _legend(found: Counterexample) -> Iterator[str]:
@@ -75,6 +85,13 @@ def _legend(found: Counterexample) -> Iterator[str]:
 
 def _word(value: int) -> str:
     return "stop" if value == STOPPED else f"{value:#x}" if value > 0xFFFF else str(value)
+
+
+def _wrapped(text: str, width: int, indent: str = "  ") -> list[str]:
+    """The lines of a cell: a name that is too long for one is broken behind a dot."""
+    words = (word if len(word) <= width - len(indent) else word.replace(".", ".\0 ") for word in text.split(" "))
+    lines = textwrap.wrap(" ".join(words), width, subsequent_indent=indent, break_on_hyphens=False)
+    return [line.replace("\0 ", "").removesuffix("\0") for line in lines]
 
 
 class _Table:
@@ -130,7 +147,7 @@ class _Table:
         if step.is_flush:
             text = f"↯ {stored_text(step.action).removeprefix('becomes visible: ')}"
         width = self.thread_width
-        cells = textwrap.wrap(text, width, subsequent_indent="  ", break_on_hyphens=False) or [""]
+        cells = _wrapped(text, width) or [""]
         rings = self._rings(step.rings, None if step.is_decisive else before)
         waiting = self._buffers(step) if self.has_buffers and (step.is_decisive or step.buffers != buffers) else []
         look = "red" if "breaks" in step.marks else "bold" if step.is_decisive else "dim" if step.is_flush else "plain"
@@ -194,12 +211,7 @@ class _Table:
         lines = []
         for thread, stores in step.buffers.items():
             for text in stores:
-                lines += textwrap.wrap(
-                    f"{self.letters[thread]}: {text}",
-                    self.buffers_width,
-                    subsequent_indent="   ",
-                    break_on_hyphens=False,
-                )
+                lines += _wrapped(f"{self.letters[thread]}: {text}", self.buffers_width, "   ")
         return lines or ["(empty)"]
 
 

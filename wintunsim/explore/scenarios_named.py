@@ -1,14 +1,21 @@
-"""Finding scenarios by what people write: the name of one, or a file with routines of their own."""
+"""Finding scenarios by what people write: the name of one, a file with routines of their own, or a composed program."""
 
 from __future__ import annotations
 
+from wintunsim.explore.composing.compose import compose
+from wintunsim.explore.composing.text import is_program
 from wintunsim.explore.own_routines import is_own, own_scenario
 from wintunsim.explore.scenario import Scenario, find
 
 
 def scenario_named(name: str) -> Scenario:
-    """The scenario of a name, or of ``FILE.py:FUNCTION+SIDE``. UsageError when there is none."""
+    """The scenario of a name, of ``FILE.py:FUNCTION+SIDE``, or of a program such as ``register; (send | pop)``.
+
+    UsageError when there is none.
+    """
     if is_own(name):
         return own_scenario(name)
+    if is_program(name):
+        return compose(name)
     (scenario,) = find([name])
     return scenario

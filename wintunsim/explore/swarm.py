@@ -36,6 +36,8 @@ SHORTENING_STATES = 5000
 """How many states are looked at for an execution with fewer preemptions."""
 ATTEMPTS_MAX = 60
 """How many smaller programs are tried when one is minimised."""
+MEMORIES_IN_TURN = ("tso", "tso", "tso", "sc")
+"""The memory models of programs one after the other: most races show on x86-TSO too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,11 +257,13 @@ def swarm(
     budget_s: float | None = None,
     programs: int | None = None,
     workers: int = 1,
-    memories: tuple[str, ...] = ("tso", "tso", "tso", "sc"),
+    memories: tuple[str, ...] | None = None,
     rules: Rules | None = None,
     progress: Progress | None = None,
 ) -> Swarm:
     """Make up programs and explore them, until so many seconds have passed or so many programs are done.
+
+    `memories` are the memory models that programs take turns with (default: `MEMORIES_IN_TURN`).
 
     UsageError when neither bound is given, or a bound is none.
     """
@@ -268,6 +272,7 @@ def swarm(
     for name, value in (("the budget", budget_s), ("the number of programs", programs), ("workers", workers)):
         if value is not None and value <= 0:
             raise UsageError(f"{name} is {value}: give more than 0")
+    memories = memories or MEMORIES_IN_TURN
     if unknown := [memory for memory in memories if memory not in MEMORIES]:
         raise UsageError(f"there is no memory model {unknown[0]!r}: choose among {', '.join(MEMORIES)}")
     setting = Setting(revision=revision, rules=rules or Rules())
