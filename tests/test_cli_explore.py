@@ -221,7 +221,9 @@ def test_a_broken_program_is_told_as_a_scenario_is_and_replays(ask, tmp_path):
 
 
 def test_programs_and_settings_have_a_line_each(ask):
-    code, out, _ = ask("--compose", RETURNS, "--compose", "register; (send | pop)", "--driver=0.8.1,proposed", "--out=o")
+    code, out, _ = ask(
+        "--compose", RETURNS, "--compose", "register; (send | pop)", "--driver=0.8.1,proposed", "--out=o"
+    )
     assert code == 1
     assert [re.match(r"(.*?: \w+)", line)[1] for line in out.splitlines()] == [
         f"{RETURNS}, 0.8.1, tso: broken",

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
-from wintunsim.explore.claims import CLAIMS
+from wintunsim.explore.claims import claims_closed_by
 from wintunsim.explore.reference import Reference
 from wintunsim.explore.scenario import Setting
 from wintunsim.explore.swarm import Race, Swarm, swarm
@@ -71,13 +71,22 @@ def told_race(number: int, race: Race, setting: Setting, seconds: float) -> str:
         lines.append(f"  against      {finding.signature.against}")
     lines.append(f"  program      {finding.program}")
     lines.append(f"  first seen   in program {race.number}, {seconds:.0f} s after the start: {race.first}")
-    changes = f"with {'; or with '.join(race.goes_away)}" if race.goes_away else "with no change that is known"
-    lines.append(f"  goes away    {changes}")
-    known = [claim.name for claim in CLAIMS.values() if set(claim.switches) & set(race.goes_away)]
-    if known:
-        lines.append(f"  it is        {' or '.join(known)}")
+    lines.append(f"  goes away    {_changes_text(race)}")
+    if race.goes_away and race.with_others:
+        lines.append(f"  others       in this program need {' and '.join(race.with_others)} too")
+    if known := claims_closed_by(race.goes_away or race.with_others):
+        sign = " or " if race.goes_away else " and "
+        lines.append(f"  it is        {sign.join(claim.name for claim in known)}")
     lines.append(f"  again        wintunsim explore --replay {shlex.quote(reference_of(race, setting))}")
     return "\n".join(lines) + "\n"
+
+
+def _changes_text(race: Race) -> str:
+    if race.goes_away:
+        return f"with {'; or with '.join(race.goes_away)}"
+    if race.with_others:
+        return f"with {' and '.join(race.with_others)} together"
+    return "with no change that is known"
 
 
 def summary(result: Swarm) -> str:

@@ -1,16 +1,19 @@
 """The swarm: what it makes up, that it finds the known races by itself, and that it says the same every time."""
 
+from dataclasses import replace
+
 import pytest
 
 from wintun_model.revision import REVISIONS
+from wintunsim.cli_explore_swarm import told_race
 from wintunsim.errors import UsageError
 from wintunsim.explore.composing.compose import compose
 from wintunsim.explore.composing.text import calls_of, count_of, parse
 from wintunsim.explore.explorer import replay
 from wintunsim.explore.scenario import Setting
-from wintunsim.explore.signature import signature_of
+from wintunsim.explore.signature import Signature, signature_of
 from wintunsim.explore.strategies.exhaustive import exhaustive
-from wintunsim.explore.swarm import explore_made_up, minimise, swarm
+from wintunsim.explore.swarm import Finding, Race, explore_made_up, minimise, search_program, swarm
 from wintunsim.explore.swarm_programs import CALLS, make_up, smaller
 from wintunsim.explore.violation import Property
 
@@ -84,6 +87,42 @@ def test_a_race_is_told_in_a_small_program_with_what_closes_it(seed, number, pro
     assert count_of(parse(race.finding.program).body) <= count_of(parse(program).body)
     assert goes_away in race.goes_away
     _breaks_again(race.finding)
+
+
+def found_in(program):
+    """What the search of a program finds on 0.8.1 under SC, as the swarm has it."""
+    return search_program(parse(program), replace(OLD, memory="sc"), is_small=True)[0][0]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("program", "goes_away", "with_others", "claims"),
+    [
+        ("(register; exit) | remove", ("halt_detaches_first",), ("exit_holds_guard",), ["B9"]),
+        (
+            "(remove; exit) | (register; initialize)",
+            ("publishes_context_last",), ("halt_detaches_first",), ["B13"],
+        ),
+    ],
+)  # fmt: skip
+def test_where_a_program_has_several_races_each_has_its_change(program, goes_away, with_others, claims):
+    """No single change closes them all: a registration outlives halt (B9), and a second race shows beside it."""
+    race = minimise(0, found_in(program), OLD)
+    assert (race.finding.program, race.goes_away, race.with_others) == (program, goes_away, with_others)
+    text = told_race(1, race, OLD, 0.0)
+    assert f"\n  goes away    with {goes_away[0]}\n" in text
+    assert f"\n  others       in this program need {with_others[0]} too\n" in text
+    assert f"\n  it is        {claims[0]}\n" in text
+
+
+def test_changes_that_it_takes_together_are_told_so():
+    race = Race(
+        1, "send", Finding("send", "sc", Signature("p", "b"), "what", "A"), (), ("exit_holds_guard", "leaves_list_last")
+    )
+    text = told_race(1, race, OLD, 0.0)
+    assert "\n  goes away    with exit_holds_guard and leaves_list_last together\n  it is        B16 and B17\n" in text
+    nothing = told_race(1, replace(race, with_others=()), OLD, 0.0)
+    assert "\n  goes away    with no change that is known\n  again " in nothing
 
 
 def _breaks_again(finding):

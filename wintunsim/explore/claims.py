@@ -5,6 +5,7 @@ What a claim's scenarios say, and which revisions have it, is not here: that is 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 
@@ -19,6 +20,8 @@ class Claim:
     closed_by: str
     """What closes it: a revision, or a change in words."""
     switches: tuple[str, ...] = ()
+    mended_by: tuple[str, ...] = ()
+    """The switches of the revision that has closed it, or part of it."""
     is_new: bool = False
     """Whether the specification does not have it: it was found while the search was put to use."""
 
@@ -32,6 +35,7 @@ _CLAIMS = (
             "a careful client gives the registration up. It takes two processors that send, and a nearly full ring."
         ),
         closed_by="2026-02 loads Head under the send lock.",
+        mended_by=("loads_head_under_lock",),
     ),
     Claim(
         name="B2",
@@ -45,6 +49,7 @@ _CLAIMS = (
             "the store has to come before the event that says that the list is empty."
         ),
         switches=("stores_head_before_empty",),
+        mended_by=("stores_head_under_lock",),
     ),
     Claim(
         name="B3",
@@ -59,6 +64,7 @@ _CLAIMS = (
             "processors."
         ),
         switches=("has_barrier_everywhere",),
+        mended_by=("has_full_barrier",),
     ),
     Claim(
         name="B4",
@@ -68,6 +74,7 @@ _CLAIMS = (
             "careful client does; a hostile one may."
         ),
         closed_by="0.9.1 reads Size once for certain.",
+        mended_by=("may_reread_size",),
     ),
     Claim(
         name="B5",
@@ -77,12 +84,14 @@ _CLAIMS = (
             "adapter stops receiving, or hands up garbage."
         ),
         closed_by="0.10 describes only the packet's own bytes.",
+        mended_by=("offers_headroom",),
     ),
     Claim(
         name="B6",
         title="A packet that is neither IPv4 nor IPv6 ends the reader",
         shows="One such packet, and the adapter receives nothing until the client registers again.",
         closed_by="0.14 skips the packet.",
+        mended_by=("skips_other_packets",),
     ),
     Claim(
         name="B7",
@@ -92,6 +101,7 @@ _CLAIMS = (
             "foreign memory for a packet. Never observed."
         ),
         closed_by="2026-02 clears the link.",
+        mended_by=("clears_link",),
     ),
     Claim(
         name="B8",
@@ -162,6 +172,7 @@ _CLAIMS = (
         title="Force close looks at file objects that may be gone",
         shows="The system stops with an error when a client closes its handle while a second one forces it out.",
         closed_by="0.14 has no such request any more.",
+        mended_by=("has_force_close",),
     ),
     Claim(
         name="B15",
@@ -221,3 +232,15 @@ _CLAIMS = (
 
 CLAIMS: dict[str, Claim] = {claim.name: claim for claim in _CLAIMS}
 """All claims by name, in order."""
+
+
+def claims_closed_by(changes: Iterable[str]) -> list[Claim]:
+    """The claims that a race with these changes, each of which closes it, is about.
+
+    A proposed change is for its claim. A switch of a revision counts where there is none: it may only take away what
+    shows the race.
+    """
+    names = set(changes)
+    return [claim for claim in _CLAIMS if names & set(claim.switches)] or [
+        claim for claim in _CLAIMS if names & set(claim.mended_by)
+    ]

@@ -56,20 +56,23 @@ class Race:
     """A race as it is reported: in the smallest program, with what closes it.
 
     `number` is that of the program that it was first seen in, `first` its text. `goes_away` names changes with each
-    of which the same search of the small program finds nothing.
+    of which the same search of the small program finds nothing. Where there is none, it takes several: `goes_away` are
+    those of them with each of which this race is gone, `with_others` those that the program's other races need, or,
+    when `goes_away` is empty, those that it takes together.
     """
 
     number: int
     first: str
     finding: Finding
     goes_away: tuple[str, ...]
+    with_others: tuple[str, ...] = ()
 
     @property
     def key(self) -> tuple[object, ...]:
         """Races are the same when this is."""
         signature = self.finding.signature
-        if self.goes_away:
-            return signature.broken, self.goes_away
+        if changes := self.goes_away or self.with_others:
+            return signature.broken, changes
         return signature.broken, signature.breaks, signature.freed
 
 
@@ -112,7 +115,7 @@ def explore_made_up(seed: int, number: int, setting: Setting, memories: tuple[st
     """Make up a program and explore it."""
     composition = make_up(seed, number)
     setting = replace(setting, memory=memory_of(number, memories))
-    found, outcomes = _search(composition, setting, seed=number)
+    found, outcomes = search_program(composition, setting, seed=number)
     return _Report(
         number,
         str(composition),
@@ -123,7 +126,7 @@ def explore_made_up(seed: int, number: int, setting: Setting, memories: tuple[st
     )
 
 
-def _search(
+def search_program(
     composition: Composition,
     setting: Setting,
     *,
@@ -186,7 +189,12 @@ def minimise(number: int, finding: Finding, setting: Setting) -> Race:
         # What stands before this place was in vain, and mostly is so still.
         best, place = (best, place + 1) if less is None else (less, place)
     best = _shortest(best, setting)
-    return Race(number, finding.program, best, tuple(_closers(parse(best.program), setting)))
+    composition = parse(best.program)
+    if alone := tuple(_closers(composition, setting)):
+        return Race(number, finding.program, best, alone)
+    together = _together(composition, setting)
+    this = tuple(name for name in together if _is_gone(composition, setting, name, best.signature))
+    return Race(number, finding.program, best, this, tuple(name for name in together if name not in this))
 
 
 def _shortest(finding: Finding, setting: Setting) -> Finding:
@@ -211,7 +219,7 @@ def _shortest(finding: Finding, setting: Setting) -> Finding:
 def _again(composition: Composition, setting: Setting, finding: Finding) -> Finding | None:
     """The same race in a smaller program, if it is there."""
     try:
-        found, _ = _search(composition, setting, wanted=finding.signature, is_small=True)
+        found, _ = search_program(composition, setting, wanted=finding.signature, is_small=True)
     except UsageError:
         return None
     return found[0] if found else None
@@ -220,8 +228,29 @@ def _again(composition: Composition, setting: Setting, finding: Finding) -> Find
 def _closers(composition: Composition, setting: Setting) -> Iterator[str]:
     """The changes with each of which alone the search of a program finds nothing."""
     for name, changed, program in _changes(composition, setting):
-        if not _search(program, changed, is_small=True)[0]:
+        if not search_program(program, changed, is_small=True)[0]:
             yield name
+
+
+def _together(composition: Composition, setting: Setting) -> tuple[str, ...]:
+    """The fewest switches of the proposed revision, no one to spare, with which together nothing is found; () for none.
+
+    A program may show several races, each with a change of its own.
+    """
+    left = {name: value for name, value in PROPOSED.switches().items() if getattr(setting.revision, name) != value}
+    if search_program(composition, setting.with_switches(**left), is_small=True)[0]:
+        return ()
+    for name in [*left]:
+        fewer = {other: value for other, value in left.items() if other != name}
+        if not search_program(composition, setting.with_switches(**fewer), is_small=True)[0]:
+            left = fewer
+    return tuple(left)
+
+
+def _is_gone(composition: Composition, setting: Setting, name: str, signature: Signature) -> bool:
+    """Whether one change is enough for this race, whatever else the program shows."""
+    changed = setting.with_switches(**{name: PROPOSED.switches()[name]})
+    return not search_program(composition, changed, wanted=signature)[0]
 
 
 def _changes(composition: Composition, setting: Setting) -> Iterator[tuple[str, Setting, Composition]]:
