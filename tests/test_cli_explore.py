@@ -4,6 +4,8 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
+from itertools import count
 from pathlib import Path
 
 import jsonschema
@@ -72,13 +74,25 @@ def test_several_settings_have_a_line_each(ask):
     ]
 
 
-def test_a_spent_budget_is_never_safe(ask):
-    """The budget is looked at now and then only, so it takes a scenario with more executions than that."""
-    code, out, _ = ask("receive-wakeup", "--driver", "2026-02", "--memory", "sc", "--budget", "1ms")
-    if code:
-        assert re.match(r"not found within [\d,]+ executions? \(expected: safe\); ", last(out))
-    else:
-        assert last(out).startswith("safe; ")
+SLOW = ("--driver", "2026-02", "--assume", "halt_waits_for_returns", "--compose", "register; (push | return | halt)")
+"""A program that is safe, with some two thousand executions: a budget is looked at now and then only."""
+
+
+@pytest.mark.parametrize("bound", [("--executions", "5"), ("--budget", "10s")], ids=["count", "time"])
+def test_a_spent_budget_is_never_safe(ask, monkeypatch, bound):
+    """Each look at the clock is ten seconds later than the one before."""
+    seconds = count(step=10)
+    monkeypatch.setattr("wintunsim.explore.search.perf_counter", lambda: float(next(seconds)))
+    code, out, _ = ask(*SLOW, *bound)
+    assert code == 1
+    told = re.match(r"not found within ([\d,]+) executions where \S+ holds \(expected: safe\); ", last(out))
+    assert int(told[1].replace(",", "")) < 2000
+
+
+def test_what_is_broken_and_not_found_is_not_as_expected(ask):
+    code, out, _ = ask("senders", "--strategy", "random", "--executions", "1")
+    assert code == 1
+    assert last(out).startswith("not found within 1 execution (expected: broken); 1 execution, ")
 
 
 @pytest.mark.parametrize("strategy", ["random", "pct:3", "preemptions:2"])
@@ -130,6 +144,35 @@ def test_all_is_a_table_with_a_summary(ask, monkeypatch):
     assert [row[0] for row in rows] == ["one-sender", "one-sender", "receive-wakeup", "receive-wakeup"]
     assert all(row[3] == row[4] for row in rows)
     assert lines[-1].startswith(f"{len(rows)} verdicts: all as expected; ")
+
+
+def test_all_has_exit_code_1_when_one_is_not_as_expected(ask, monkeypatch):
+    wrong = replace(all_scenarios()["one-sender"], is_broken=lambda setting: setting.memory == "tso")
+    monkeypatch.setattr("wintunsim.cli_explore.all_scenarios", lambda: {"one-sender": wrong})
+    code, out, _ = ask("--all", "--driver", "0.8.1", "--workers", "1")
+    lines = out.splitlines()
+    assert code == 1
+    assert [line.endswith("<-- not as expected") for line in lines[2:4]] == [False, True]
+    assert lines[-1].startswith("2 verdicts: 1 as expected, 1 not; ")
+
+
+def test_a_table_never_says_safe_for_samples(ask, monkeypatch):
+    one = {"one-sender": all_scenarios()["one-sender"]}
+    monkeypatch.setattr("wintunsim.cli_explore.all_scenarios", lambda: one)
+    code, out, _ = ask("--all", "--strategy", "random", "--executions", "5", "--workers", "1")
+    rows = out.splitlines()[2:10]
+    assert code == 1
+    assert all("  not found  safe " in row and row.endswith("<-- not as expected") for row in rows)
+
+
+def test_ctrl_c_ends_with_one_line(ask, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("wintunsim.cli_explore.searched", interrupted)
+    code, out, err = ask("senders")
+    assert (code, out) == (130, "")
+    assert err.endswith("wintunsim: interrupted; --budget DUR would have told what was seen until then\n")
 
 
 def test_all_names_the_rules_that_verdicts_need(ask, monkeypatch):
@@ -287,10 +330,10 @@ def test_a_rule_of_a_program_is_switched_named_and_kept_in_its_string(ask):
 
 
 def test_a_swarm_tells_its_races_and_what_it_looked_at(ask, tmp_path):
-    code, out, _ = ask("--swarm", "--seed", "33", "--programs", "1", "--trace", "races.txt")
+    code, out, _ = ask("--swarm", "--seed", "45", "--programs", "1", "--trace", "races.txt")
     assert code == 1
     assert out.startswith("race 1: ")
-    assert " in 1 program of seed 33 " in last(out)
+    assert " in 1 program of seed 45 " in last(out)
     references = (tmp_path / "races.txt").read_text().splitlines()
     assert len(references) == out.count("\nrace ") + 1
     for reference in references:
