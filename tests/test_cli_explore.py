@@ -415,7 +415,8 @@ def test_a_mistake_in_a_routine_is_one_sentence(ask, tmp_path, function, told):
     ("words", "told"),
     [
         ([], "nothing to explore: name a scenario of wintunsim explore --list, or give --compose, "),
-        (["nope"], "there is no scenario 'nope': choose among "),
+        (["nope"], "there is no scenario 'nope': wintunsim explore --list tells all of them"),
+        (["sender"], "there is no scenario 'sender': is it senders or one-sender? wintunsim explore --list tells all"),
         (["--all", "senders"], "--all and a scenario do not go together: give one of them"),
         (["senders", "--driver", "7"], "there is no driver revision '7': choose among 0.8, "),
         (["senders", "--assume", "luck"], "there is no rule 'luck': choose among release_drains, "),
@@ -442,7 +443,7 @@ def test_a_mistake_in_a_routine_is_one_sentence(ask, tmp_path, function, told):
         (["--compose", "register", "--deny", "luck"], "there is no rule 'luck': choose among "),
         (["--compose", "register; send", "--budget", "long"], "--budget 'long' is no duration: give one such as"),
         (["--compose", "register", "--driver", "0.7"], "there is no driver revision '0.7': choose among 0.8, "),
-        (["--swarm"], "a swarm needs a bound: give it a time or a number of programs"),
+        (["--swarm"], "--swarm goes on without end: give --budget DUR or --programs N"),
         (["--swarm", "--programs", "0"], "--programs 0 is too few: give 1 or more"),
         (["--swarm", "--programs", "1", "--compose", "register"], "--swarm and --compose do not go together"),
         (["--swarm", "--programs", "1", "--driver", "all"], "a swarm is about one revision"),

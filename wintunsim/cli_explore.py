@@ -194,6 +194,8 @@ def _check_ways(options: argparse.Namespace) -> None:
     if options.programs is not None and not options.swarm:
         raise UsageError("--programs is an option of --swarm")
     if options.swarm:
+        if options.programs is None and options.budget is None:
+            raise UsageError("--swarm goes on without end: give --budget DUR or --programs N")
         for option, default in _NOT_OF_A_SWARM.items():
             if getattr(options, option) != default:
                 raise UsageError(

@@ -7,18 +7,18 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 from wintun_model.revision import Revision
 from wintunsim.errors import UsageError
 from wintunsim.explore.counterexample import Counterexample
+from wintunsim.explore.describe import rules_text
 from wintunsim.explore.explorer import Exploration
 from wintunsim.explore.litmus import litmus_text
 from wintunsim.explore.report_html import counterexample_html
 from wintunsim.explore.report_json import report_json
 from wintunsim.explore.report_pytest import pytest_text
-from wintunsim.explore.report_text import WIDTH, counterexample_text, rules_text
+from wintunsim.explore.report_text import WIDTH, counterexample_text
 from wintunsim.explore.scenario import MEMORIES, Scenario, Setting
 from wintunsim.explore.search import Verdict
 
@@ -73,9 +73,7 @@ def verdict_table(rows: Iterable[Exploration]) -> Iterator[str]:
 
 def rules_lines(rows: Iterable[Exploration]) -> Iterator[str]:
     """Below a table: under which rules of the surroundings the verdicts of a scenario hold."""
-    told = {
-        explored.scenario.name: rules_text(explored.scenario.rules, asdict(explored.setting.rules)) for explored in rows
-    }
+    told = {explored.scenario.name: rules_text(explored.scenario.rules, explored.setting.rules) for explored in rows}
     told = {name: text for name, text in told.items() if text}
     if told:
         yield from ("", "Verdicts that rules of the surroundings decide:")
@@ -103,7 +101,7 @@ def final_line(explored: Exploration, *, is_named: bool = False) -> str:
     verdict = outcome.verdict.value
     if outcome.verdict is Verdict.NOT_FOUND:
         verdict = f"not found within {outcome.executions:,} execution{'' if outcome.executions == 1 else 's'}"
-    if rules := rules_text(explored.scenario.rules, asdict(setting.rules)):
+    if rules := rules_text(explored.scenario.rules, setting.rules):
         verdict += f" where {rules}"
     name = f"{explored.scenario.name}, {setting.revision.name}, {setting.memory}: " if is_named else ""
     expected = explored.scenario.expected(setting)

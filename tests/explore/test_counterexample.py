@@ -135,3 +135,11 @@ def _breaks_at_its_end(build, setting):
     world = build(setting)
     world.expect(lambda state: "that is all")
     return world
+
+
+def test_rules_that_are_not_as_usual_are_told():
+    scenario, usual = scenario_named("register | close"), Setting(revision=REVISIONS["0.8.1"], memory="sc")
+    setting = replace(usual, rules=usual.rules.with_changes(deny=["close_is_alone"]))
+    told = counterexample(scenario, setting, explore(scenario, setting).schedule)
+    assert (told.deciding_rules, told.rules_told) == ([], "close_is_alone does not hold")
+    assert "memory model sc; close_is_alone does not hold\n" in counterexample_text(told)

@@ -89,6 +89,8 @@ class Counterexample:
     rules: dict[str, bool]
     """The rules of the surroundings, all of them."""
     deciding_rules: list[str]
+    rules_told: str
+    """In words, which of these hold: those that decide the verdict, and those that are not as usual."""
     property: str
     what: str
     schedule: str
@@ -125,6 +127,7 @@ def counterexample(scenario: Scenario, setting: Setting, schedule: str) -> Count
         memory=setting.memory,
         rules={name: getattr(setting.rules, name) for name in type(setting.rules).__dataclass_fields__},
         deciding_rules=list(scenario.rules),
+        rules_told=describe.rules_text(scenario.rules, setting.rules),
         property=violation.property.value,
         what=violation.what,
         schedule=schedule,

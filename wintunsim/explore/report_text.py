@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import shlex
 import textwrap
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from wintun_model.abi import STOPPED
 from wintunsim.explore.counterexample import Counterexample, RingState, Step
 from wintunsim.explore.describe import BUFFERED, stored_text
-from wintunsim.explore.rules import Rules
 from wintunsim.explore.schedule import LETTERS
 
 WIDTH = 120
@@ -44,9 +43,10 @@ def counterexample_text(found: Counterexample, *, width: int = WIDTH, is_coloure
     """The whole report on a counterexample, without a line end at its end."""
     style = Style(is_coloured)
     claim = f" ({found.claim})" if found.claim else ""
+    under = f"; {found.rules_told}" if found.rules_told else ""
     lines = [
         *(style("bold", line) for line in textwrap.wrap(f"{found.scenario}{claim}: {found.title}", width)),
-        *textwrap.wrap(f"driver {found.revision}, memory model {found.memory}{_rules(found)}", width),
+        *textwrap.wrap(f"driver {found.revision}, memory model {found.memory}{under}", width),
         style("red", f"BROKEN: {found.property}"),
         *textwrap.wrap(found.what, width, initial_indent="  ", subsequent_indent="  "),
         "",
@@ -56,22 +56,6 @@ def counterexample_text(found: Counterexample, *, width: int = WIDTH, is_coloure
         f"Run it again: wintunsim explore --replay {shlex.quote(found.reference)}",
     ]
     return "\n".join(line.rstrip() for line in lines)
-
-
-def rules_text(deciding: Iterable[str], rules: Mapping[str, bool]) -> str:
-    """Under which rules of the surroundings a verdict holds: those that decide it, and those that are not as usual."""
-    usual, deciding = Rules(), set(deciding)
-    told = (
-        f"{name} {'holds' if holds else 'does not hold'}"
-        for name, holds in rules.items()
-        if name in deciding or holds != getattr(usual, name)
-    )
-    return ", ".join(told)
-
-
-def _rules(found: Counterexample) -> str:
-    told = rules_text(found.deciding_rules, found.rules)
-    return f"; {told}" if told else ""
 
 
 def _legend(found: Counterexample) -> Iterator[str]:
@@ -92,6 +76,10 @@ def _wrapped(text: str, width: int, indent: str = "  ") -> list[str]:
     words = (word if len(word) <= width - len(indent) else word.replace(".", ".\0 ") for word in text.split(" "))
     lines = textwrap.wrap(" ".join(words), width, subsequent_indent=indent, break_on_hyphens=False)
     return [line.replace("\0 ", "").removesuffix("\0") for line in lines]
+
+
+def _shortened(text: str, width: int) -> str:
+    return text if len(text) <= width else f"{text[: width - 1]}…"
 
 
 class _Table:
@@ -131,7 +119,7 @@ class _Table:
 
     def lines(self) -> Iterator[str]:
         """Head lines, the start, and the steps."""
-        heads = {name: f"{self.letters[name]} {name}" for name in self.threads}
+        heads = {name: _shortened(f"{self.letters[name]} {name}", self.thread_width) for name in self.threads}
         yield self.style("bold", self._line("", "", heads, {name: name for name in self.rings}, ["store buffers"]))
         yield self.style("dim", self._line("", "", {}, self._ring_labels(), []))
         first = {self.threads[0]: "(at first)"} if self.threads else {}

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
+
+from wintunsim.errors import UsageError
 from wintunsim.explore.composing.compose import compose
 from wintunsim.explore.composing.text import is_program
 from wintunsim.explore.own_routines import is_own, own_scenario
-from wintunsim.explore.scenario import Scenario, find
+from wintunsim.explore.scenario import Scenario, all_scenarios
 
 
 def scenario_named(name: str) -> Scenario:
@@ -17,5 +20,9 @@ def scenario_named(name: str) -> Scenario:
         return own_scenario(name)
     if is_program(name):
         return compose(name)
-    (scenario,) = find([name])
-    return scenario
+    known = all_scenarios()
+    if name not in known:
+        close = get_close_matches(name, known, n=3)
+        hint = f"is it {' or '.join(close)}? " if close else ""
+        raise UsageError(f"there is no scenario {name!r}: {hint}wintunsim explore --list tells all of them")
+    return known[name]
