@@ -12,6 +12,7 @@ from pathlib import Path
 from wintun_model.revision import Revision
 from wintunsim.errors import UsageError
 from wintunsim.explore.counterexample import Counterexample
+from wintunsim.explore.describe import rules_text
 from wintunsim.explore.explorer import Exploration
 from wintunsim.explore.litmus import litmus_text
 from wintunsim.explore.report_html import counterexample_html
@@ -70,6 +71,17 @@ def verdict_table(rows: Iterable[Exploration]) -> Iterator[str]:
         yield "  ".join(aligned).rstrip()
 
 
+def rules_lines(rows: Iterable[Exploration]) -> Iterator[str]:
+    """Below a table: under which rules of the surroundings the verdicts of a scenario hold."""
+    told = {explored.scenario.name: rules_text(explored.scenario.rules, explored.setting.rules) for explored in rows}
+    told = {name: text for name, text in told.items() if text}
+    if told:
+        yield from ("", "Verdicts that rules of the surroundings decide:")
+    width = max(map(len, told), default=0)
+    for name, text in told.items():
+        yield f"  {name:<{width}}  {text}"
+
+
 def summary_lines(rows: Sequence[Exploration], seconds: float) -> Iterator[str]:
     """How many verdicts are as expected, and what it took; `seconds` are those of the host."""
     good = sum(explored.is_expected for explored in rows)
@@ -84,11 +96,13 @@ def summary_lines(rows: Sequence[Exploration], seconds: float) -> Iterator[str]:
 
 
 def final_line(explored: Exploration, *, is_named: bool = False) -> str:
-    """The last line: the verdict and what it took; with the name of what was explored when there are several."""
+    """The last line: the verdict, the rules that it needs, and what it took; with a name when there are several."""
     outcome, setting = explored.outcome, explored.setting
     verdict = outcome.verdict.value
     if outcome.verdict is Verdict.NOT_FOUND:
         verdict = f"not found within {outcome.executions:,} execution{'' if outcome.executions == 1 else 's'}"
+    if rules := rules_text(explored.scenario.rules, setting.rules):
+        verdict += f" where {rules}"
     name = f"{explored.scenario.name}, {setting.revision.name}, {setting.memory}: " if is_named else ""
     expected = explored.scenario.expected(setting)
     hint = "" if explored.is_expected else f" (expected: {expected})"
@@ -113,19 +127,19 @@ def write_reports(options: argparse.Namespace, rows: Rows, text: str = "") -> No
     """Write everything that was asked for; `text` is the report where there are no counterexamples to tell."""
     found = [each for _, each in rows if each is not None]
     if options.report == "json":
-        _write(options.out, report_json(rows) + "\n")
+        write(options.out, report_json(rows) + "\n")
     elif options.report == "html":
         _write_pages(options.out, found)
     else:
         text = text or "\n\n".join(_text(options.out, each) for each in found)
         if text:
-            _write(options.out, text + "\n" + ("\n" if found else ""))
+            write(options.out, text + "\n" + ("\n" if found else ""))
     if options.pytest is not None:
-        _write(options.pytest, pytest_text(_needed("--pytest", found)))
+        write(options.pytest, pytest_text(_needed("--pytest", found)))
     if options.trace is not None:
-        _write(options.trace, "".join(f"{each.reference}\n" for each in _needed("--trace", found)))
+        write(options.trace, "".join(f"{each.reference}\n" for each in _needed("--trace", found)))
     if options.export_litmus is not None:
-        _write(options.export_litmus, litmus_text(_needed("--export-litmus", found)[0]))
+        write(options.export_litmus, litmus_text(_needed("--export-litmus", found)[0]))
 
 
 def _text(out: str, found: Counterexample) -> str:
@@ -145,11 +159,12 @@ def _write_pages(out: str, found: list[Counterexample]) -> None:
     path = Path(out)
     for number, each in enumerate(_needed("--report html", found), 1):
         page = path if number == 1 else path.with_name(f"{path.stem}-{number}{path.suffix}")
-        _write(str(page), counterexample_html(each))
+        write(str(page), counterexample_html(each))
         print(f"wintunsim: written to {page}", file=sys.stderr)
 
 
-def _write(name: str, text: str) -> None:
+def write(name: str, text: str) -> None:
+    """Write a text to a file, or to standard output for "-". UsageError when it cannot be written."""
     if name == "-":
         sys.stdout.write(text)
         return

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = (ROOT / "docs" / "explore.md", ROOT / "docs" / "own-routines.md", ROOT / "README.md")
+PAGES = tuple(ROOT / name for name in ("docs/explore.md", "docs/own-routines.md", "docs/swarm.md", "README.md"))
 _SHOWN = re.compile(r"```sh\n((?:\.venv/bin/)?wintunsim explore [^\n]*)\n```\n\n```text\n(.*?)```\n", re.DOTALL)
 
 

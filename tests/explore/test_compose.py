@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from wintun_model.revision import REVISIONS
 from wintunsim.errors import UsageError
-from wintunsim.explore.compose import ComposedWorld, compose
-from wintunsim.explore.compose_text import (
+from wintunsim.explore.composing.compose import ComposedWorld, compose
+from wintunsim.explore.composing.text import (
     CALLS_MAX,
     FAULTS,
     ROUTINES,
@@ -20,7 +20,7 @@ from wintunsim.explore.compose_text import (
     parse,
     repeated,
 )
-from wintunsim.explore.compose_threads import plan
+from wintunsim.explore.composing.threads import plan
 from wintunsim.explore.explorer import explore, replay
 from wintunsim.explore.rules import Rules
 from wintunsim.explore.scenario import Setting

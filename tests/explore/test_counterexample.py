@@ -1,12 +1,16 @@
 """Counterexamples tell what happened, step by step, and which steps a reader should look at."""
 
 import json
+from dataclasses import replace
+from functools import partial
 
 import pytest
 
 from wintun_model.revision import REVISIONS
 from wintunsim.errors import UsageError
 from wintunsim.explore.counterexample import counterexample
+from wintunsim.explore.explorer import explore
+from wintunsim.explore.report_text import counterexample_text
 from wintunsim.explore.scenario import Setting
 from wintunsim.explore.scenarios_named import scenario_named
 
@@ -114,3 +118,28 @@ def test_a_schedule_that_breaks_nothing_is_no_counterexample():
     setting = Setting(revision=REVISIONS["0.8.1"], memory="sc")
     with pytest.raises(UsageError, match="the schedule breaks nothing in senders"):
         counterexample(scenario_named("senders"), setting, "A2")
+
+
+def test_threads_of_one_name_are_told_apart():
+    """Each registration starts a reader thread of the same name."""
+    scenario, setting = scenario_named("register; close; register"), Setting(revision=REVISIONS["0.8.1"], memory="sc")
+    scenario = replace(scenario, build=partial(_breaks_at_its_end, scenario.build))
+    told = counterexample(scenario, setting, explore(scenario, setting).schedule)
+    assert told.threads[1:] == ["tun reader", "tun reader 2"]
+    assert {step.thread for step in told.steps} == set(told.threads)
+    lines = counterexample_text(told).splitlines()
+    assert any("B tun reader " in line and "C tun reader 2" in line for line in lines)
+
+
+def _breaks_at_its_end(build, setting):
+    world = build(setting)
+    world.expect(lambda state: "that is all")
+    return world
+
+
+def test_rules_that_are_not_as_usual_are_told():
+    scenario, usual = scenario_named("register | close"), Setting(revision=REVISIONS["0.8.1"], memory="sc")
+    setting = replace(usual, rules=usual.rules.with_changes(deny=["close_is_alone"]))
+    told = counterexample(scenario, setting, explore(scenario, setting).schedule)
+    assert (told.deciding_rules, told.rules_told) == ([], "close_is_alone does not hold")
+    assert "memory model sc; close_is_alone does not hold\n" in counterexample_text(told)

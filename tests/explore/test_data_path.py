@@ -1,4 +1,4 @@
-"""The scenarios of the two data paths: what decides their verdicts, and that what is called safe could be broken."""
+"""The scenarios of the two data paths: which changes are enough, and that what is called safe could be broken."""
 
 from dataclasses import replace
 
@@ -6,10 +6,10 @@ import pytest
 
 from wintun_model import operations as op
 from wintun_model.adapter import SendChain
-from wintun_model.revision import PROPOSED, PROPOSED_CHANGES, REVISIONS, revision_named
+from wintun_model.revision import PROPOSED, REVISIONS
 from wintun_model.ring import stored_bytes, wrap
 from wintunsim.explore.explorer import explore
-from wintunsim.explore.scenario import MEMORIES, Setting, all_scenarios, find
+from wintunsim.explore.scenario import MEMORIES, Setting, find
 from wintunsim.explore.scenarios import inside, sending, sessions, wakeups
 from wintunsim.explore.search import Verdict
 from wintunsim.explore.strategies.exhaustive import exhaustive
@@ -17,21 +17,6 @@ from wintunsim.explore.violation import Property
 from wintunsim.explore.world import World
 
 LATEST = REVISIONS["2026-02"]
-NEWEST_LAST = ("0.8.1", "0.14", "2026-02", "proposed")
-
-CLOSES = {
-    "counts_before_release": ("send-halt", "sends-halt", "refused-send-halt"),
-    "completes_after_release": ("send-inside-completion",),
-    "indicates_after_release": ("send-inside-indication-close",),
-    "stores_head_before_empty": ("return-skip", "return-end", "pause-return"),
-    "empties_after_return": (
-        "return-unregister", "return-register-again", "return-halt", "returns-halt",
-        "return-skip", "return-end", "pause-return",
-    ),
-    "refuses_unaligned": ("unaligned-send", "unaligned-receive"),
-    "has_barrier_everywhere": ("receive-wakeup", "receive-wakeup-spins", "receive-wakeup-library-0.14"),
-}  # fmt: skip
-"""Which scenarios of 2026-02 each proposed change closes, alone."""
 
 
 def verdict(scenario, revision=LATEST, memory="tso"):
@@ -42,38 +27,7 @@ def named(*names):
     return pytest.mark.parametrize("scenario", find(names), ids=names)
 
 
-closing = [
-    pytest.param(switch, scenario, id=f"{switch}-{scenario.name}")
-    for switch, names in CLOSES.items()
-    for scenario in find(names)
-]
-
-
 # -- the proposed changes ---------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(("switch", "scenario"), closing)
-def test_a_proposed_change_closes_alone_what_it_is_for(switch, scenario):
-    assert verdict(scenario) is Verdict.BROKEN
-    changed = replace(LATEST, **{switch: True})
-    assert [verdict(scenario, changed, memory) for memory in MEMORIES] == [Verdict.SAFE, Verdict.SAFE]
-
-
-@pytest.mark.parametrize("switch", CLOSES)
-def test_without_a_change_the_proposed_revision_has_a_race(switch):
-    without = replace(PROPOSED, **{switch: False})
-    is_broken = any(verdict(scenario, without) is Verdict.BROKEN for scenario in find(CLOSES[switch]))
-    # What is open of B2 is closed by the change for B8 too.
-    assert is_broken is (switch != "stores_head_before_empty")
-
-
-@pytest.mark.parametrize("memory", MEMORIES)
-@pytest.mark.parametrize(
-    "scenario",
-    [pytest.param(each, id=name) for name, each in all_scenarios().items() if not each.leaves_out],
-)
-def test_the_proposed_revision_is_safe_in_every_scenario(scenario, memory):
-    assert verdict(scenario, PROPOSED, memory) is Verdict.SAFE
 
 
 def test_head_before_empty_is_enough_against_unregister_where_nbls_have_no_descriptor():
@@ -91,43 +45,6 @@ def test_a_return_call_outlives_its_registration_also_where_it_reads_no_memory_t
     found = explore(scenario, Setting(revision=revision, memory="sc")).outcome
     assert found.verdict is Verdict.BROKEN
     assert found.violation.property is Property.NOTHING_AFTER_FREE
-
-
-def test_all_switches_are_tried():
-    assert set(CLOSES) <= set(PROPOSED_CHANGES)
-
-
-# -- the rules of the surroundings, twins -----------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("scenario", "rule"),
-    [pytest.param(each, rule, id=f"{name}-{rule}") for name, each in all_scenarios().items() for rule in each.rules],
-)
-def test_a_rule_that_decides_a_verdict_changes_it(scenario, rule):
-    pairs = []
-    for name in ("0.8.1", "2026-02"):
-        setting = Setting(revision=REVISIONS[name], memory="tso")
-        changes = {"deny" if getattr(setting.rules, rule) else "assume": [rule]}
-        changed = replace(setting, rules=setting.rules.with_changes(**changes))
-        pairs.append([explore(scenario, each).outcome.verdict.value for each in (setting, changed)])
-        assert pairs[-1] == [scenario.expected(setting), scenario.expected(changed)]
-    assert any(before != after for before, after in pairs)
-
-
-def is_ever_broken(scenario):
-    return any(
-        scenario.is_broken(Setting(revision=revision_named(name), memory=memory))
-        for name in NEWEST_LAST
-        for memory in MEMORIES
-    )
-
-
-@pytest.mark.parametrize("scenario", [pytest.param(each, id=name) for name, each in all_scenarios().items()])
-def test_what_is_safe_everywhere_has_a_twin_that_fails(scenario):
-    if not is_ever_broken(scenario) and not scenario.rules:
-        (twin,) = find([scenario.twin])
-        assert is_ever_broken(twin)
 
 
 # -- could what is called safe be broken at all? ----------------------------------------------------------------------

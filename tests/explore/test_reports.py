@@ -50,6 +50,27 @@ def test_each_thread_has_a_column(told):
             assert line[column:].split()[0] in (first.action.split()[0], "↯")
 
 
+def test_ring_words_and_store_buffers_have_columns(found):
+    for case in CASES:
+        told = found(*case)[1]
+        lines = counterexample_text(told).splitlines()
+        (place,) = [place for place, line in enumerate(lines) if " Head Tail A" in line]
+        assert ("store buffers" in lines[place - 1]) is (told.memory == "tso")
+        (ring,) = {name for name in told.capacities if name in lines[place - 1]}
+        first, *_, final = (
+            line for line in lines[place + 1 :] if re.search(r" +(\d+|stop) +(\d+|stop) [01]( |$)", line)
+        )
+        for line, state in ((first, told.start[ring]), (final, told.steps[-1].rings[ring])):
+            words = f"{state.head:>4} {state.tail:>4} {state.alertable}"
+            assert line[lines[place].index("Head") :].startswith(words)
+
+
+def test_a_long_name_is_broken_behind_a_dot(found):
+    lines = counterexample_text(found("receive-wakeup", "0.8.1", "tso")[1], width=80).splitlines()
+    assert any("receive." in line for line in lines)
+    assert not re.search(r"\b(Alertab|disconnecte)\b|\0", "\n".join(lines))
+
+
 def test_colour_changes_nothing_but_colour(told):
     coloured = counterexample_text(told, is_coloured=True)
     assert "\x1b[" in coloured

@@ -1,19 +1,19 @@
 """The swarm: what it makes up, that it finds the known races by itself, and that it says the same every time."""
 
-import argparse
+from dataclasses import replace
 
 import pytest
 
 from wintun_model.revision import REVISIONS
-from wintunsim.cli_explore_swarm import add_options, add_shared_options, run
+from wintunsim.cli_explore_swarm import told_race
 from wintunsim.errors import UsageError
-from wintunsim.explore.compose import compose
-from wintunsim.explore.compose_text import calls_of, count_of, parse
+from wintunsim.explore.composing.compose import compose
+from wintunsim.explore.composing.text import FAULTS, ROUTINES, calls_of, count_of, parse
 from wintunsim.explore.explorer import replay
 from wintunsim.explore.scenario import Setting
-from wintunsim.explore.signature import signature_of
+from wintunsim.explore.signature import Signature, signature_of
 from wintunsim.explore.strategies.exhaustive import exhaustive
-from wintunsim.explore.swarm import explore_made_up, minimise, swarm
+from wintunsim.explore.swarm import Finding, Race, explore_made_up, minimise, search_program, swarm
 from wintunsim.explore.swarm_programs import CALLS, make_up, smaller
 from wintunsim.explore.violation import Property
 
@@ -40,6 +40,19 @@ def test_a_made_up_program_is_one_that_can_be_explored(number):
 def test_a_program_depends_on_seed_and_number_alone():
     assert [str(make_up(5, number)) for number in range(8)] == [str(make_up(5, number)) for number in range(8)]
     assert len({str(make_up(seed, 3)) for seed in range(8)}) > 1
+
+
+def test_everything_is_made_up_sooner_or_later():
+    """Routines, faults, sizes, several clients, and a registration after the end of another one."""
+    programs = [make_up(11, number) for number in range(500)]
+    called = [[call.name for call in calls_of(program.body)] for program in programs]
+    assert {name for names in called for name in names} == set(ROUTINES)
+    assert {name for program in programs for name in program.options.fail} == set(FAULTS)
+    assert len({program.options.send for program in programs}) > 2
+    assert {program.options.barrier for program in programs} == {True, False}
+    assert {call.client for program in programs for call in calls_of(program.body)} == {1, 2}
+    for end in ("close", "exit", "halt"):
+        assert any(end in names and "register" in names[names.index(end) :] for names in called)
 
 
 def test_programs_get_smaller_until_nothing_is_left():
@@ -70,14 +83,14 @@ def test_a_made_up_program_shows_that_the_reader_sleeps_for_ever():
     """B3."""
     assert any(
         signature.broken == Property.NO_LOST_WAKEUP and ": waits for tun.disconnected" in signature.breaks
-        for signature in signatures(33, 0)
+        for signature in signatures(45, 0)
     )
 
 
 @pytest.mark.parametrize(
     ("seed", "number", "program", "goes_away"),
     [
-        (33, 0, "register; push; push", "sequentially consistent memory"),
+        (45, 0, "register; push; push", "sequentially consistent memory"),
         pytest.param(161, 10, "register; (push*2 | return | return)", "stores_head_under_lock", marks=pytest.mark.slow),
     ],
 )
@@ -87,6 +100,42 @@ def test_a_race_is_told_in_a_small_program_with_what_closes_it(seed, number, pro
     assert count_of(parse(race.finding.program).body) <= count_of(parse(program).body)
     assert goes_away in race.goes_away
     _breaks_again(race.finding)
+
+
+def found_in(program):
+    """What the search of a program finds on 0.8.1 under SC, as the swarm has it."""
+    return search_program(parse(program), replace(OLD, memory="sc"), is_small=True)[0][0]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("program", "goes_away", "with_others", "claims"),
+    [
+        ("(register; exit) | remove", ("halt_detaches_first",), ("exit_holds_guard",), ["B9"]),
+        (
+            "(remove; exit) | (register; initialize)",
+            ("publishes_context_last",), ("halt_detaches_first",), ["B13"],
+        ),
+    ],
+)  # fmt: skip
+def test_where_a_program_has_several_races_each_has_its_change(program, goes_away, with_others, claims):
+    """No single change closes them all: a registration outlives halt (B9), and a second race shows beside it."""
+    race = minimise(0, found_in(program), OLD)
+    assert (race.finding.program, race.goes_away, race.with_others) == (program, goes_away, with_others)
+    text = told_race(1, race, OLD, 0.0)
+    assert f"\n  goes away    with {goes_away[0]}\n" in text
+    assert f"\n  others       in this program need {with_others[0]} too\n" in text
+    assert f"\n  it is        {claims[0]}\n" in text
+
+
+def test_changes_that_it_takes_together_are_told_so():
+    race = Race(
+        1, "send", Finding("send", "sc", Signature("p", "b"), "what", "A"), (), ("exit_holds_guard", "leaves_list_last")
+    )
+    text = told_race(1, race, OLD, 0.0)
+    assert "\n  goes away    with exit_holds_guard and leaves_list_last together\n  it is        B16 and B17\n" in text
+    nothing = told_race(1, replace(race, with_others=()), OLD, 0.0)
+    assert "\n  goes away    with no change that is known\n  again " in nothing
 
 
 def _breaks_again(finding):
@@ -103,7 +152,7 @@ def _breaks_again(finding):
     [
         (30, 1, "loads_head_under_lock"),
         (161, 11, "stores_head_under_lock"),
-        (33, 1, "sequentially consistent memory"),
+        (45, 1, "sequentially consistent memory"),
     ],
 )
 def test_a_swarm_finds_the_known_races_again(seed, programs, change):
@@ -119,11 +168,11 @@ def test_a_swarm_finds_the_known_races_again(seed, programs, change):
 
 @pytest.fixture(scope="module")
 def alone():
-    return swarm(OLD.revision, seed=33, programs=2, workers=1)
+    return swarm(OLD.revision, seed=45, programs=2, workers=1)
 
 
 def test_a_swarm_says_the_same_for_any_number_of_workers(alone):
-    several = swarm(OLD.revision, seed=33, programs=2, workers=2)
+    several = swarm(OLD.revision, seed=45, programs=2, workers=2)
     assert several.races == alone.races
     assert (several.programs, several.proved, several.executions) == (alone.programs, alone.proved, alone.executions)
 
@@ -166,67 +215,3 @@ def test_a_signature_knows_no_numbers():
 def test_a_swarm_without_sense_is_refused(options, what):
     with pytest.raises(UsageError, match=what):
         swarm(OLD.revision, **options)
-
-
-# -- the command ------------------------------------------------------------------------------------------------------
-
-
-def command(*words):
-    parser = argparse.ArgumentParser()
-    add_options(parser)
-    add_shared_options(parser)
-    return run(parser.parse_args(words))
-
-
-def test_a_program_that_is_safe_is_told_so(capsys):
-    assert command("--compose", "register; (send | pop)") == 0
-    out = capsys.readouterr().out
-    assert out.startswith("register; (send | pop)\n  safe: every execution was looked at\n")
-    assert "under driver 0.8.1, x86-TSO, the rules' defaults" in out
-
-
-def test_a_broken_program_is_told_with_a_schedule_that_breaks_it_again(capsys):
-    text = "register; (push*2 | return | return)"
-    assert command("--compose", text, "--memory", "sc") == 1
-    out = capsys.readouterr().out
-    schedule = next(line for line in out.splitlines() if line.startswith("  schedule: ")).removeprefix("  schedule: ")
-    assert f"--replay '{schedule}'" in out
-    assert command("--compose", text, "--memory", "sc", "--replay", schedule) == 1
-    again = capsys.readouterr().out
-    assert out.splitlines()[1] == again.splitlines()[1]
-
-
-def test_rules_are_switched_and_named(capsys):
-    assert command("--compose", "register | close", "--deny", "close_is_alone") == 1
-    out = capsys.readouterr().out
-    assert "x86-TSO, without close_is_alone" in out
-    assert "--deny close_is_alone --replay" in out
-
-
-def test_a_swarm_tells_its_races_and_what_it_looked_at(capsys):
-    assert command("--swarm", "--seed", "33", "--programs", "1") == 1
-    out = capsys.readouterr().out
-    assert out.startswith("race 1: ")
-    assert "wintunsim explore --compose" in out
-    assert " in 1 programs of seed 33 " in out.splitlines()[-1]
-
-
-@pytest.mark.parametrize(
-    ("words", "what"),
-    [
-        (["--swarm"], "needs a bound"),
-        (["--swarm", "--programs", "1", "--compose", "register"], "exclude each other"),
-        (["--compose", "register", "--programs", "1"], "--programs is an option of --swarm"),
-        (["--compose", "register", "--deny", "luck"], "there is no such rule"),
-        (
-            ["--compose", "register", "--deny", "close_is_alone", "--assume", "close_is_alone"],
-            "both assumed and denied",
-        ),
-        (["--compose", "register", "--driver", "0.7"], "no driver revision '0.7'"),
-        (["--replay", "A", "--compose", "register", "--compose", "register"], "give one --compose"),
-        (["--compose", "register; send", "--budget", "long"], "is not a duration"),
-    ],
-)
-def test_a_mistake_on_the_command_line_is_one_sentence(words, what):
-    with pytest.raises(UsageError, match=what):
-        command(*words)

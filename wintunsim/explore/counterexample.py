@@ -89,6 +89,8 @@ class Counterexample:
     rules: dict[str, bool]
     """The rules of the surroundings, all of them."""
     deciding_rules: list[str]
+    rules_told: str
+    """In words, which of these hold: those that decide the verdict, and those that are not as usual."""
     property: str
     what: str
     schedule: str
@@ -125,10 +127,11 @@ def counterexample(scenario: Scenario, setting: Setting, schedule: str) -> Count
         memory=setting.memory,
         rules={name: getattr(setting.rules, name) for name in type(setting.rules).__dataclass_fields__},
         deciding_rules=list(scenario.rules),
+        rules_told=describe.rules_text(scenario.rules, setting.rules),
         property=violation.property.value,
         what=violation.what,
         schedule=schedule,
-        threads=[program.name for program in recorder.roster.threads],
+        threads=[recorder.name_of(program) for program in recorder.roster.threads],
         capacities={region.name: region.capacity for region in recorder.regions},
         start=first,
         steps=recorder.steps,
@@ -151,9 +154,20 @@ class _Recorder:
         self.regions = [region for process in world.processes for region in process.regions]
         self.pending: dict[int, list[tuple[int, str]]] = {}
         """For each thread what waits in its store buffer: (number of the step that stored it, text)."""
+        self.names: dict[int, str] = {}
+        """The names of threads by their numbers."""
         self.state = self.start
         self.is_midway = False
         """Whether a step broke the property, and not the end."""
+
+    def name_of(self, program: Program) -> str:
+        """A thread's name; of several with the same one, the later ones have a number behind it."""
+        if program.index not in self.names:
+            taken, name, number = set(self.names.values()), program.name, 2
+            while name in taken:
+                name, number = f"{program.name} {number}", number + 1
+            self.names[program.index] = name
+        return self.names[program.index]
 
     # -- running ----------------------------------------------------------------------------------------------------
 
@@ -178,14 +192,15 @@ class _Recorder:
         node = before[program.slot]
         self.transitions.append(transition)
         number = len(self.steps) + 1
-        access = Access.of(machine, number, program, node, before, is_flush=is_flush)
+        access = Access.of(machine, number, program, node, before, is_flush=is_flush, name_of=self.name_of)
         if is_flush:
             origin, text = self.pending[program.index].pop(0)
             action = f"becomes visible: {text}"
             access.origin = origin
         else:
             action = describe.action_text(machine, node)
-        step = Step(number, program.name, word, action, "fails" if word.endswith("!") else "", is_flush, {}, {}, [], {})
+        result = "fails" if word.endswith("!") else ""
+        step = Step(number, self.name_of(program), word, action, result, is_flush, {}, {}, [], {})
         self.steps.append(step)
         if is_flush:
             step.kind = "flush"
@@ -226,7 +241,7 @@ class _Recorder:
             moved = state[other.slot]
             if other is program or moved is (before[other.slot] if other.slot < len(before) else moved):
                 continue
-            step.changes.append(f"{other.name} {'starts' if moved.parent is None else 'is woken'}")
+            step.changes.append(f"{self.name_of(other)} {'starts' if moved.parent is None else 'is woken'}")
 
     def _skipped(self) -> set[int]:
         """Slots that are told elsewhere: rings, where threads stand, their store buffers."""
@@ -240,11 +255,11 @@ class _Recorder:
     def _picture(self, step: Step, state: State) -> None:
         step.rings = self.rings_of(state)
         step.buffers = {
-            program.name: [text for _, text in waiting]
+            self.name_of(program): [text for _, text in waiting]
             for program in self.roster.threads
             if (waiting := self.pending.get(program.index))
         }
-        where = {program.name: state[program.slot] for program in self.roster.threads}
+        where = {self.name_of(program): state[program.slot] for program in self.roster.threads}
         step.positions = {name: describe.position_text(self.machine, node) for name, node in where.items()}
 
     def rings_of(self, state: State) -> dict[str, RingState]:
@@ -261,14 +276,14 @@ class _Recorder:
         if self.is_midway:
             return {self.steps[-1].thread}, len(self.steps)
         waiting = {
-            program.name
+            self.name_of(program)
             for program in self.roster.threads
             if not self.state[program.slot].has_ended and (program.idle is None or not program.idle(self.state))
         }
         if violation.property is Property.NO_LOST_WAKEUP and waiting:
             numbers = [step.number for step in self.steps if step.thread in waiting and not step.is_flush]
             return waiting, max(numbers, default=0)
-        return {program.name for program in self.roster.threads}, len(self.steps)
+        return {self.name_of(program) for program in self.roster.threads}, len(self.steps)
 
 
 def _ring_of(region: Region, state: State) -> RingState:

@@ -7,7 +7,7 @@ It is *outdated* when its thread goes on with the value though another thread ha
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -43,9 +43,19 @@ class Access:
     """Whether its thread could take the next step too."""
 
     @classmethod
-    def of(cls, machine: Machine, number: int, program: Program, node: Node, state: State, *, is_flush: bool) -> Access:
-        """The access of a step that is about to be taken."""
-        access = cls(number, program.name, is_flush)
+    def of(
+        cls,
+        machine: Machine,
+        number: int,
+        program: Program,
+        node: Node,
+        state: State,
+        *,
+        is_flush: bool,
+        name_of: Callable[[Program], str],
+    ) -> Access:
+        """The access of a step that is about to be taken; `name_of` tells threads apart."""
+        access = cls(number, name_of(program), is_flush)
         if is_flush:
             access.writes = state[program.buffer][0].writes
             return access
@@ -55,7 +65,7 @@ class Access:
             access.writes = node.writes
         if access.loads and not any(write.writes & access.loads for write in state[program.buffer]):
             access.pending = [
-                (other.name, place)
+                (name_of(other), place)
                 for other in machine.programs
                 if other is not program
                 for place, write in enumerate(state[other.buffer])

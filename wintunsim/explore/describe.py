@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import fields
 from typing import Any
 
 from wintun_model import operations as op
@@ -10,11 +11,22 @@ from wintun_model.abi import STOPPED
 from wintunsim.explore.layout import NOT_READY
 from wintunsim.explore.machine import Machine
 from wintunsim.explore.program import Node
+from wintunsim.explore.rules import Rules
 from wintunsim.explore.writes import State, hexadecimal
 
 BUFFERED = " (buffered)"
 """What follows the action of a store that waits in its thread's store buffer."""
 _SHOWN_BYTES = 4
+
+
+def rules_text(deciding: Iterable[str], rules: Rules) -> str:
+    """Under which rules of the surroundings a verdict holds: those that decide it, and those that are not as usual."""
+    usual, deciding = Rules(), set(deciding)
+    return ", ".join(
+        f"{rule.name} {'holds' if getattr(rules, rule.name) else 'does not hold'}"
+        for rule in fields(rules)
+        if rule.name in deciding or getattr(rules, rule.name) != getattr(usual, rule.name)
+    )
 
 
 def word_text(value: int) -> str:

@@ -100,6 +100,7 @@ _COUNTEREXAMPLE = _object(
     memory={"enum": ["sc", "tso"]},
     rules=_map(_FLAG),
     deciding_rules=_list(_TEXT),
+    rules_told=_TEXT,
     property=_TEXT,
     what=_TEXT,
     schedule=_TEXT,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable
 from string import Template
 
@@ -35,8 +36,12 @@ def test_$name():
 def pytest_text(found: Iterable[Counterexample]) -> str:
     """The text of a file with a test function for each counterexample."""
     parts = [_HEAD]
+    taken: Counter[str] = Counter()
     for each in found:
         name = re.sub(r"\W+", "_", f"{each.scenario}_{each.revision}_{each.memory}").strip("_").lower()
+        taken[name] += 1
+        if taken[name] > 1:
+            name += f"_again_{taken[name]}"
         title = f"{each.scenario}: {each.title}".replace("\\", "/").replace('"', "'").rstrip(".")
         parts.append(
             _FUNCTION.substitute(

@@ -43,9 +43,10 @@ def counterexample_text(found: Counterexample, *, width: int = WIDTH, is_coloure
     """The whole report on a counterexample, without a line end at its end."""
     style = Style(is_coloured)
     claim = f" ({found.claim})" if found.claim else ""
+    under = f"; {found.rules_told}" if found.rules_told else ""
     lines = [
         *(style("bold", line) for line in textwrap.wrap(f"{found.scenario}{claim}: {found.title}", width)),
-        f"driver {found.revision}, memory model {found.memory}{_rules(found)}",
+        *textwrap.wrap(f"driver {found.revision}, memory model {found.memory}{under}", width),
         style("red", f"BROKEN: {found.property}"),
         *textwrap.wrap(found.what, width, initial_indent="  ", subsequent_indent="  "),
         "",
@@ -55,13 +56,6 @@ def counterexample_text(found: Counterexample, *, width: int = WIDTH, is_coloure
         f"Run it again: wintunsim explore --replay {shlex.quote(found.reference)}",
     ]
     return "\n".join(line.rstrip() for line in lines)
-
-
-def _rules(found: Counterexample) -> str:
-    if not found.deciding_rules:
-        return ""
-    told = (f"{name} {'holds' if found.rules[name] else 'does not hold'}" for name in found.deciding_rules)
-    return f"; {', '.join(told)}"
 
 
 def _legend(found: Counterexample) -> Iterator[str]:
@@ -75,6 +69,17 @@ def _legend(found: Counterexample) -> Iterator[str]:
 
 def _word(value: int) -> str:
     return "stop" if value == STOPPED else f"{value:#x}" if value > 0xFFFF else str(value)
+
+
+def _wrapped(text: str, width: int, indent: str = "  ") -> list[str]:
+    """The lines of a cell: a name that is too long for one is broken behind a dot."""
+    words = (word if len(word) <= width - len(indent) else word.replace(".", ".\0 ") for word in text.split(" "))
+    lines = textwrap.wrap(" ".join(words), width, subsequent_indent=indent, break_on_hyphens=False)
+    return [line.replace("\0 ", "").removesuffix("\0") for line in lines]
+
+
+def _shortened(text: str, width: int) -> str:
+    return text if len(text) <= width else f"{text[: width - 1]}…"
 
 
 class _Table:
@@ -114,7 +119,7 @@ class _Table:
 
     def lines(self) -> Iterator[str]:
         """Head lines, the start, and the steps."""
-        heads = {name: f"{self.letters[name]} {name}" for name in self.threads}
+        heads = {name: _shortened(f"{self.letters[name]} {name}", self.thread_width) for name in self.threads}
         yield self.style("bold", self._line("", "", heads, {name: name for name in self.rings}, ["store buffers"]))
         yield self.style("dim", self._line("", "", {}, self._ring_labels(), []))
         first = {self.threads[0]: "(at first)"} if self.threads else {}
@@ -130,7 +135,7 @@ class _Table:
         if step.is_flush:
             text = f"↯ {stored_text(step.action).removeprefix('becomes visible: ')}"
         width = self.thread_width
-        cells = textwrap.wrap(text, width, subsequent_indent="  ", break_on_hyphens=False) or [""]
+        cells = _wrapped(text, width) or [""]
         rings = self._rings(step.rings, None if step.is_decisive else before)
         waiting = self._buffers(step) if self.has_buffers and (step.is_decisive or step.buffers != buffers) else []
         look = "red" if "breaks" in step.marks else "bold" if step.is_decisive else "dim" if step.is_flush else "plain"
@@ -194,12 +199,7 @@ class _Table:
         lines = []
         for thread, stores in step.buffers.items():
             for text in stores:
-                lines += textwrap.wrap(
-                    f"{self.letters[thread]}: {text}",
-                    self.buffers_width,
-                    subsequent_indent="   ",
-                    break_on_hyphens=False,
-                )
+                lines += _wrapped(f"{self.letters[thread]}: {text}", self.buffers_width, "   ")
         return lines or ["(empty)"]
 
 

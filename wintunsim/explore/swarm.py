@@ -16,8 +16,8 @@ from multiprocessing import get_context
 from wintun_model.revision import PROPOSED, Revision
 from wintunsim.errors import UsageError
 from wintunsim.explore import minimiser
-from wintunsim.explore.compose import compose
-from wintunsim.explore.compose_text import Composition, parse
+from wintunsim.explore.composing.compose import compose
+from wintunsim.explore.composing.text import Composition, parse
 from wintunsim.explore.rules import Rules
 from wintunsim.explore.scenario import MEMORIES, Setting
 from wintunsim.explore.schedule import decode, encode
@@ -36,6 +36,8 @@ SHORTENING_STATES = 5000
 """How many states are looked at for an execution with fewer preemptions."""
 ATTEMPTS_MAX = 60
 """How many smaller programs are tried when one is minimised."""
+MEMORIES_IN_TURN = ("tso", "tso", "tso", "sc")
+"""The memory models of programs one after the other: most races show on x86-TSO too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,20 +56,23 @@ class Race:
     """A race as it is reported: in the smallest program, with what closes it.
 
     `number` is that of the program that it was first seen in, `first` its text. `goes_away` names changes with each
-    of which the same search of the small program finds nothing.
+    of which the same search of the small program finds nothing. Where there is none, it takes several: `goes_away` are
+    those of them with each of which this race is gone, `with_others` those that the program's other races need, or,
+    when `goes_away` is empty, those that it takes together.
     """
 
     number: int
     first: str
     finding: Finding
     goes_away: tuple[str, ...]
+    with_others: tuple[str, ...] = ()
 
     @property
     def key(self) -> tuple[object, ...]:
         """Races are the same when this is."""
         signature = self.finding.signature
-        if self.goes_away:
-            return signature.broken, self.goes_away
+        if changes := self.goes_away or self.with_others:
+            return signature.broken, changes
         return signature.broken, signature.breaks, signature.freed
 
 
@@ -110,7 +115,7 @@ def explore_made_up(seed: int, number: int, setting: Setting, memories: tuple[st
     """Make up a program and explore it."""
     composition = make_up(seed, number)
     setting = replace(setting, memory=memory_of(number, memories))
-    found, outcomes = _search(composition, setting, seed=number)
+    found, outcomes = search_program(composition, setting, seed=number)
     return _Report(
         number,
         str(composition),
@@ -121,7 +126,7 @@ def explore_made_up(seed: int, number: int, setting: Setting, memories: tuple[st
     )
 
 
-def _search(
+def search_program(
     composition: Composition,
     setting: Setting,
     *,
@@ -184,7 +189,12 @@ def minimise(number: int, finding: Finding, setting: Setting) -> Race:
         # What stands before this place was in vain, and mostly is so still.
         best, place = (best, place + 1) if less is None else (less, place)
     best = _shortest(best, setting)
-    return Race(number, finding.program, best, tuple(_closers(parse(best.program), setting)))
+    composition = parse(best.program)
+    if alone := tuple(_closers(composition, setting)):
+        return Race(number, finding.program, best, alone)
+    together = _together(composition, setting)
+    this = tuple(name for name in together if _is_gone(composition, setting, name, best.signature))
+    return Race(number, finding.program, best, this, tuple(name for name in together if name not in this))
 
 
 def _shortest(finding: Finding, setting: Setting) -> Finding:
@@ -209,7 +219,7 @@ def _shortest(finding: Finding, setting: Setting) -> Finding:
 def _again(composition: Composition, setting: Setting, finding: Finding) -> Finding | None:
     """The same race in a smaller program, if it is there."""
     try:
-        found, _ = _search(composition, setting, wanted=finding.signature, is_small=True)
+        found, _ = search_program(composition, setting, wanted=finding.signature, is_small=True)
     except UsageError:
         return None
     return found[0] if found else None
@@ -218,8 +228,29 @@ def _again(composition: Composition, setting: Setting, finding: Finding) -> Find
 def _closers(composition: Composition, setting: Setting) -> Iterator[str]:
     """The changes with each of which alone the search of a program finds nothing."""
     for name, changed, program in _changes(composition, setting):
-        if not _search(program, changed, is_small=True)[0]:
+        if not search_program(program, changed, is_small=True)[0]:
             yield name
+
+
+def _together(composition: Composition, setting: Setting) -> tuple[str, ...]:
+    """The fewest switches of the proposed revision, no one to spare, with which together nothing is found; () for none.
+
+    A program may show several races, each with a change of its own.
+    """
+    left = {name: value for name, value in PROPOSED.switches().items() if getattr(setting.revision, name) != value}
+    if search_program(composition, setting.with_switches(**left), is_small=True)[0]:
+        return ()
+    for name in [*left]:
+        fewer = {other: value for other, value in left.items() if other != name}
+        if not search_program(composition, setting.with_switches(**fewer), is_small=True)[0]:
+            left = fewer
+    return tuple(left)
+
+
+def _is_gone(composition: Composition, setting: Setting, name: str, signature: Signature) -> bool:
+    """Whether one change is enough for this race, whatever else the program shows."""
+    changed = setting.with_switches(**{name: PROPOSED.switches()[name]})
+    return not search_program(composition, changed, wanted=signature)[0]
 
 
 def _changes(composition: Composition, setting: Setting) -> Iterator[tuple[str, Setting, Composition]]:
@@ -255,11 +286,13 @@ def swarm(
     budget_s: float | None = None,
     programs: int | None = None,
     workers: int = 1,
-    memories: tuple[str, ...] = ("tso", "tso", "tso", "sc"),
+    memories: tuple[str, ...] | None = None,
     rules: Rules | None = None,
     progress: Progress | None = None,
 ) -> Swarm:
     """Make up programs and explore them, until so many seconds have passed or so many programs are done.
+
+    `memories` are the memory models that programs take turns with (default: `MEMORIES_IN_TURN`).
 
     UsageError when neither bound is given, or a bound is none.
     """
@@ -268,6 +301,7 @@ def swarm(
     for name, value in (("the budget", budget_s), ("the number of programs", programs), ("workers", workers)):
         if value is not None and value <= 0:
             raise UsageError(f"{name} is {value}: give more than 0")
+    memories = memories or MEMORIES_IN_TURN
     if unknown := [memory for memory in memories if memory not in MEMORIES]:
         raise UsageError(f"there is no memory model {unknown[0]!r}: choose among {', '.join(MEMORIES)}")
     setting = Setting(revision=revision, rules=rules or Rules())

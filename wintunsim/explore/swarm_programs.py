@@ -6,8 +6,18 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from wintunsim.errors import UsageError
-from wintunsim.explore.compose import compose
-from wintunsim.explore.compose_text import FAULTS, ROUTINES, SETTINGS, Call, Composition, Options, Part, calls_of, group
+from wintunsim.explore.composing.compose import compose
+from wintunsim.explore.composing.text import (
+    FAULTS,
+    ROUTINES,
+    SETTINGS,
+    Call,
+    Composition,
+    Options,
+    Part,
+    calls_of,
+    group,
+)
 from wintunsim.kernel.streams import Stream
 
 CALLS = 7
@@ -83,8 +93,9 @@ def _known(stream: Stream) -> list[str]:
             place -= left[name]
         known.append(name)
         del left[name]
-    if "echo" in known and _one_in(stream, 4):
-        known.append("resend")
+    for name, follows, one_in in (("echo", "resend", 4), ("session.receive", "session.release", 2)):
+        if name in known and _one_in(stream, one_in):
+            known.append(follows)
     for name in known:
         others = _MEANINGLESS_WITHOUT.get(name, ())
         if others and not set(others) & set(known):

@@ -12,7 +12,7 @@ from wintun_model.receive import push_header, return_nbls
 from wintun_model.registration import register as register_rings
 from wintun_model.send import send
 from wintunsim.explore.scenario import Scenario, Setting, register
-from wintunsim.explore.scenarios.parts import push_all
+from wintunsim.explore.scenarios.parts import push_all, registered_client
 from wintunsim.explore.scenarios.stacks import Completions, Keeper, Recorder, value_of
 from wintunsim.explore.violation import Property
 from wintunsim.explore.world import Rings, World, ipv4
@@ -30,8 +30,7 @@ def _changes_size(ring: ClientRing, packet: bytes, size: int) -> Routine[None]:
 
 def _size_changed(setting: Setting) -> World:
     world = setting.world(rereads_size=True, checks=False)
-    adapter, process = world.adapter(), world.process()
-    rings = world.rings(process, send=16, receive=64)
+    adapter, rings, *_ = registered_client(world, receive=64)
     largest: Variable[int] = Variable("size of the packet that came up", 0)
 
     def receive(adapter: Adapter, nbl: ReceiveNbl) -> Routine[None]:
@@ -39,7 +38,6 @@ def _size_changed(setting: Setting) -> World:
         yield from return_nbls(adapter, (nbl,))
 
     world.ndis.receive = receive
-    world.registered(adapter, process, rings)
     world.may_oversleep(adapter)
     world.thread("client", lambda: _changes_size(rings.receive, ipv4(1), 44))
 
@@ -56,8 +54,7 @@ def _pushes_header(packets: int) -> Callable[[Setting], World]:
 
     def build(setting: Setting) -> World:
         world = setting.world()
-        adapter, process = world.adapter(), world.process()
-        rings = world.rings(process, send=16, receive=64)
+        adapter, rings, *_ = registered_client(world, receive=64)
 
         def receive(adapter: Adapter, nbl: ReceiveNbl) -> Routine[None]:
             if nbl.number == packets:
@@ -65,7 +62,6 @@ def _pushes_header(packets: int) -> Callable[[Setting], World]:
                 yield from return_nbls(adapter, (nbl,))
 
         world.ndis.receive = receive
-        world.registered(adapter, process, rings)
         world.may_oversleep(adapter)
         world.thread("client", lambda: push_all(rings.receive, [ipv4(number) for number in range(packets)]))
         return world
@@ -83,10 +79,9 @@ def _send_numbered(adapter: Adapter, numbers: Sequence[int], stale_link: Foreign
 
 def _stale_link(setting: Setting) -> World:
     world = setting.world()
-    adapter, process = world.adapter(), world.process()
+    adapter, *_ = registered_client(world, send=32)
     completions = Completions(world, 2)
     stale = None if setting.rules.nbl_words_zeroed else ForeignEntry(0)
-    world.registered(adapter, process, world.rings(process, send=32, receive=32))
     for number in (1, 2):
         world.thread(f"sender {number}", partial(_send_numbered, adapter, (number,), stale))
     world.expect(completions.wrong, Property.COMPLETED_ONCE)
@@ -131,10 +126,8 @@ def _unaligned_receive(setting: Setting) -> World:
 
 def _other_packet(setting: Setting) -> World:
     world = setting.world()
-    adapter, process = world.adapter(), world.process()
-    rings = world.rings(process, send=16, receive=64)
+    adapter, rings, *_ = registered_client(world, receive=64)
     recorder = Recorder(world)
-    world.registered(adapter, process, rings)
     world.may_oversleep(adapter)
     ring = rings.client_ring("receive", has_barrier=True)
     world.thread("client", lambda: push_all(ring, (bytes(20), ipv4(1))))

@@ -20,6 +20,7 @@ from wintunsim.explore.scenarios.lives import (
     registers,
     value_of,
 )
+from wintunsim.explore.scenarios.parts import always_safe, registered_client
 from wintunsim.explore.world import Rings, SmallProcess, World
 from wintunsim.explore.writes import State
 
@@ -87,8 +88,7 @@ def _exit_of_two(setting: Setting) -> World:
 
 def _exit_against_halt(setting: Setting) -> World:
     world = setting.world()
-    adapter, process = world.adapter(), world.process()
-    world.registered(adapter, process, world.rings(process, send=16, receive=32))
+    adapter, _, _, process = registered_client(world)
     world.machine.watch_context(adapter)
     world.thread("exit", lambda: process_exit(world.driver, process.process_id))
     world.thread("system", lambda: pauses_and_halts(adapter))
@@ -97,8 +97,7 @@ def _exit_against_halt(setting: Setting) -> World:
 
 def _exit_gone_against_halt(setting: Setting) -> World:
     world = setting.world()
-    adapter, process = world.adapter(), world.process()
-    world.registered(adapter, process, world.rings(process, send=16, receive=32))
+    adapter, _, _, process = registered_client(world)
     ending = world.thread("exit", lambda: exits_and_is_gone(world, process, adapter))
     world.thread("system", lambda: pauses_and_halts(adapter))
     leaves_no_pages(world, ending)
@@ -149,8 +148,7 @@ def _removal_against_close(setting: Setting) -> World:
 
 def _removal_against_owner(setting: Setting) -> World:
     world = setting.world()
-    adapter, process = world.adapter(), world.process()
-    file_object = world.registered(adapter, process, world.rings(process, send=16, receive=32))
+    adapter, _, file_object, _ = registered_client(world)
     world.thread("removal", lambda: remove(adapter))
     world.thread("client", lambda: close_handle(one_handle(file_object)))
     owned_by(world, adapter, None)
@@ -159,8 +157,7 @@ def _removal_against_owner(setting: Setting) -> World:
 
 def _removal_against_exit(setting: Setting) -> World:
     world = setting.world()
-    adapter, process = world.adapter(), world.process()
-    world.registered(adapter, process, world.rings(process, send=16, receive=32))
+    adapter, _, _, process = registered_client(world)
     world.thread("removal", lambda: remove(adapter))
     world.thread("exit", lambda: exits(world, process))
     owned_by(world, adapter, None)
@@ -195,11 +192,10 @@ register(
         is_broken=lambda setting: not setting.revision.leaves_list_last,
         story=_GONE_TOO_EARLY,
     ),
-    Scenario(
-        name="exit-removal",
-        title="a process ends while its device is removed by surprise",
-        build=_removal_against_exit,
-        is_broken=lambda setting: False,
+    always_safe(
+        "exit-removal",
+        "a process ends while its device is removed by surprise",
+        _removal_against_exit,
         twin="exit-halt",
         story=(
             "Removal and process exit both end the registration, each under the registration lock: whoever comes "
@@ -287,11 +283,10 @@ register(
             "device waits for the guard exclusively, it keeps the removal out: all three wait for ever."
         ),
     ),
-    Scenario(
-        name="removal-owner-close",
-        title="a device is removed by surprise while the owner closes its handle",
-        build=_removal_against_owner,
-        is_broken=lambda setting: False,
+    always_safe(
+        "removal-owner-close",
+        "a device is removed by surprise while the owner closes its handle",
+        _removal_against_owner,
         twin="removal-close",
         story=(
             "Whoever closes the last handle brings the close, once; a close by the client waits for the registration "

@@ -9,7 +9,7 @@ from wintun_model.operations import Event, Routine, Wait
 from wintunsim.explore.files import Handle, close_handle
 from wintunsim.explore.scenario import Scenario, Setting, register
 from wintunsim.explore.scenarios.lives import Build, one_handle, pauses_and_halts, registers, then_sets, without
-from wintunsim.explore.scenarios.parts import push_all
+from wintunsim.explore.scenarios.parts import always_safe, client_with_handle, must_fail, push_all, registered_client
 from wintunsim.explore.world import World, ipv4
 
 NBL_POOL = "NBL pool"
@@ -17,9 +17,7 @@ NBL_POOL = "NBL pool"
 
 def _halt_against_register(setting: Setting) -> World:
     world = setting.world()
-    adapter, process = world.adapter(), world.process()
-    rings, file_object = world.rings(process, send=16, receive=32), world.open(process, adapter)
-    world.idle_reader(adapter, rings)
+    adapter, rings, file_object, process = client_with_handle(world)
     world.machine.watch_context(adapter)
     world.thread("client", lambda: registers(world, process, one_handle(file_object), rings))
     world.thread("system", lambda: pauses_and_halts(adapter))
@@ -29,8 +27,7 @@ def _halt_against_register(setting: Setting) -> World:
 def _halt_against_close(*, has_guard: bool) -> Build:
     def build(setting: Setting) -> World:
         world = setting.world()
-        adapter, process = world.adapter(), world.process()
-        file_object = world.registered(adapter, process, world.rings(process, send=16, receive=32))
+        adapter, _, file_object, _ = registered_client(world)
         world.machine.watch_context(adapter)
         guard = world.driver.context_guard
         left_out = () if has_guard else (guard.acquire, guard.release)
@@ -51,9 +48,7 @@ def _orders(*, waits: bool) -> Build:
 
     def build(setting: Setting) -> World:
         world = setting.world()
-        adapter, process = world.adapter(), world.process()
-        rings = world.rings(process, send=16, receive=32)
-        world.registered(adapter, process, rings)
+        adapter, rings, *_ = registered_client(world)
         world.machine.watch_context(adapter)
         left_out = () if waits else (Wait,)
         world.thread("client", lambda: push_all(rings.receive, (ipv4(1),)))
@@ -71,9 +66,9 @@ def _start_against_register(*, is_first: bool, may_fail: bool = False) -> Build:
 
     def build(setting: Setting) -> World:
         world = setting.world(failing=(NBL_POOL,) if may_fail else ())
-        adapter, process = world.adapter(is_running=False, is_initialized=False), world.process()
-        rings, file_object = world.rings(process, send=16, receive=32), world.open(process, adapter)
-        world.idle_reader(adapter, rings)
+        adapter, rings, file_object, process = client_with_handle(
+            world, adapter=world.adapter(is_running=False, is_initialized=False)
+        )
         world.machine.watch_context(adapter)
         started = Event("device has started", manual_reset=True)
         waits = is_first and setting.rules.opens_wait_for_start
@@ -136,34 +131,30 @@ register(
             "in between succeeds: it gets rings and a reader thread on an adapter whose memory halt frees next."
         ),
     ),
-    Scenario(
-        name="halt-close",
-        title="a client closes its handle while the adapter is halted",
-        build=_halt_against_close(has_guard=True),
-        is_broken=lambda setting: False,
+    always_safe(
+        "halt-close",
+        "a client closes its handle while the adapter is halted",
+        _halt_against_close(has_guard=True),
         twin="halt-close-no-guard",
         story="Close holds the context guard shared, and halt takes it exclusively before it frees anything.",
     ),
-    Scenario(
-        name="halt-close-no-guard",
-        title="the same in a driver whose halt does not take the context guard",
-        build=_halt_against_close(has_guard=False),
-        is_broken=lambda setting: True,
+    must_fail(
+        "halt-close-no-guard",
+        "the same in a driver whose halt does not take the context guard",
+        _halt_against_close(has_guard=False),
         leaves_out="the context guard of halt",
     ),
-    Scenario(
-        name="pause-restart-halt",
-        title="the adapter is paused, restarted, paused and halted while the client writes a packet",
-        build=_orders(waits=True),
-        is_broken=lambda setting: False,
+    always_safe(
+        "pause-restart-halt",
+        "the adapter is paused, restarted, paused and halted while the client writes a packet",
+        _orders(waits=True),
         twin="pause-restart-halt-no-wait",
         story="A paused adapter drops what the client writes, and halt waits for the reader's end: in every order.",
     ),
-    Scenario(
-        name="pause-restart-halt-no-wait",
-        title="the same in a driver that waits neither for its packets nor for its reader thread",
-        build=_orders(waits=False),
-        is_broken=lambda setting: True,
+    must_fail(
+        "pause-restart-halt-no-wait",
+        "the same in a driver that waits neither for its packets nor for its reader thread",
+        _orders(waits=False),
         leaves_out="all waits of pause and halt",
     ),
     Scenario(

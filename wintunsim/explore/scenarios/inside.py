@@ -11,7 +11,7 @@ from wintun_model.miniport import pause
 from wintun_model.operations import Event, Put, Routine, Variable
 from wintun_model.receive import return_nbls
 from wintunsim.explore.scenario import Scenario, Setting, register
-from wintunsim.explore.scenarios.parts import push_all
+from wintunsim.explore.scenarios.parts import always_safe, push_all, registered_client
 from wintunsim.explore.scenarios.stacks import (
     Completions,
     Keeper,
@@ -34,8 +34,7 @@ def _sends_inside_indication(ends: str) -> Callable[[Setting], World]:
 
     def build(setting: Setting) -> World:
         world = setting.world()
-        adapter, process = world.adapter(), world.process()
-        rings = world.rings(process, send=16, receive=32)
+        adapter, rings, file_object, _ = registered_client(world)
         protocols = Protocols(setting)
 
         def receive(adapter: Adapter, nbl: ReceiveNbl) -> Routine[None]:
@@ -43,7 +42,6 @@ def _sends_inside_indication(ends: str) -> Callable[[Setting], World]:
             yield from return_nbls(adapter, (nbl,))
 
         world.ndis.receive = receive
-        file_object = world.registered(adapter, process, rings)
         world.may_oversleep(adapter)
         world.thread("client", lambda: push_all(rings.receive, (ipv4(1),)))
         if ends == "pause":
@@ -57,15 +55,13 @@ def _sends_inside_indication(ends: str) -> Callable[[Setting], World]:
 
 def _sends_inside_completion(setting: Setting) -> World:
     world = setting.world()
-    adapter, process = world.adapter(), world.process()
-    rings = world.rings(process, send=32, receive=32)
+    adapter, _, file_object, _ = registered_client(world, send=32)
     protocols, over = Protocols(setting), Event("send call is over", manual_reset=True)
 
     def complete(adapter: Adapter, chain: SendChain) -> Routine[None] | None:
         return protocols.send_inside(adapter, 2) if number_of(chain) == 1 else None
 
     world.ndis.complete = complete
-    file_object = world.registered(adapter, process, rings)
     world.thread("sender", partial(_send_numbered, adapter, 1, over))
     world.thread("close", lambda: close(adapter, file_object))
     return world
@@ -93,8 +89,7 @@ def _send_against_halt(*, is_registered: bool, senders: int = 1) -> Callable[[Se
 
 def _pause_against_receive(setting: Setting) -> World:
     world = setting.world()
-    adapter, process = world.adapter(), world.process()
-    rings = world.rings(process, send=16, receive=32)
+    adapter, rings, *_ = registered_client(world)
     is_paused: Variable[bool] = Variable("the system has paused the adapter", False)
     is_held: Variable[bool] = Variable("the stack uses a packet", False)
     is_wrong: Variable[bool] = Variable("it does so after pause", False)
@@ -113,7 +108,6 @@ def _pause_against_receive(setting: Setting) -> World:
             yield Put(is_wrong, True)
 
     world.ndis.receive = receive
-    world.registered(adapter, process, rings)
     world.may_oversleep(adapter)
     world.thread("client", lambda: push_all(rings.receive, (ipv4(1),)))
     world.thread("system", system)
@@ -123,10 +117,8 @@ def _pause_against_receive(setting: Setting) -> World:
 
 def _pause_against_return(setting: Setting) -> World:
     world = setting.world()
-    adapter, process = world.adapter(), world.process()
-    rings = world.rings(process, send=16, receive=64)
+    adapter, rings, *_ = registered_client(world, receive=64)
     keeper = Keeper(world, 1)
-    world.registered(adapter, process, rings)
     world.may_oversleep(adapter)
     world.set_up("a packet comes up", lambda: push_all(rings.receive, (ipv4(1),)))
     world.thread("return", lambda: keeper.give_back(adapter, 1))
@@ -221,11 +213,10 @@ register(
         rules=("halt_waits_for_send_calls",),
         story="The same for a chain that is refused: it is completed first, and counted as discarded then.",
     ),
-    Scenario(
-        name="pause-receive",
-        title="the adapter is paused while a packet comes up",
-        build=_pause_against_receive,
-        is_broken=lambda setting: False,
+    always_safe(
+        "pause-receive",
+        "the adapter is paused while a packet comes up",
+        _pause_against_receive,
         twin="pause-return",
         story="When pause has returned, no packet comes up any more, and all that came up before are back.",
     ),

@@ -1,18 +1,61 @@
-"""Routines and checks that several scenarios are made of."""
+"""Set-ups, routines and checks that several scenarios are made of."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from wintun_model.abi import PACKET_HEADER_BYTES
+from wintun_model.adapter import Adapter
 from wintun_model.client import ClientRing, Outcome, ReadStrategy, pop, push, read
 from wintun_model.operations import Routine, Store, StoreSize
 from wintun_model.ring import wrap
 from wintunsim.explore.program import Program
-from wintunsim.explore.world import World
+from wintunsim.explore.scenario import Scenario, Setting
+from wintunsim.explore.world import FileObject, Rings, SmallProcess, World
 from wintunsim.explore.writes import State
 
 WAITS = ReadStrategy()
+
+
+class SmallClient(NamedTuple):
+    """An adapter, and a client of it with a handle and memory for two rings."""
+
+    adapter: Adapter
+    rings: Rings
+    file_object: FileObject
+    process: SmallProcess
+
+
+def registered_client(world: World, *, send: int = 16, receive: int = 32) -> SmallClient:
+    """A client whose rings, of so many bytes, are registered before the exploration begins."""
+    adapter, process = world.adapter(), world.process()
+    rings = world.rings(process, send=send, receive=receive)
+    return SmallClient(adapter, rings, world.registered(adapter, process, rings), process)
+
+
+def client_with_handle(
+    world: World, *, adapter: Adapter | None = None, send: int = 16, receive: int = 32
+) -> SmallClient:
+    """A client that has opened the device, and may register rings of so many bytes."""
+    adapter, process = adapter or world.adapter(), world.process()
+    rings, file_object = world.rings(process, send=send, receive=receive), world.open(process, adapter)
+    world.idle_reader(adapter, rings)
+    return SmallClient(adapter, rings, file_object, process)
+
+
+def always_safe(
+    name: str, title: str, build: Callable[[Setting], World], *, twin: str, claim: str = "", story: str = ""
+) -> Scenario:
+    """A scenario that is expected to be safe whatever the setting; its twin is not."""
+    return Scenario(
+        name=name, title=title, build=build, is_broken=lambda setting: False, twin=twin, claim=claim, story=story
+    )
+
+
+def must_fail(name: str, title: str, build: Callable[[Setting], World], *, leaves_out: str) -> Scenario:
+    """A scenario that is expected to be broken whatever the setting: its driver leaves out what every revision has."""
+    return Scenario(name=name, title=title, build=build, is_broken=lambda setting: True, leaves_out=leaves_out)
 
 
 def pop_some(ring: ClientRing, attempts: int) -> Routine[tuple[bytes, ...]]:

@@ -10,9 +10,9 @@ from wintun_model.registration import unregister
 from wintun_model.status import NtStatus
 from wintunsim.explore.files import close_handle
 from wintunsim.explore.program import Program
-from wintunsim.explore.scenario import Scenario, Setting, register
+from wintunsim.explore.scenario import Setting, register
 from wintunsim.explore.scenarios.lives import Build, one_handle, owned_by, registers, sends, value_of, without
-from wintunsim.explore.scenarios.parts import pop_some
+from wintunsim.explore.scenarios.parts import always_safe, client_with_handle, must_fail, pop_some, registered_client
 from wintunsim.explore.violation import Property
 from wintunsim.explore.world import FileObject, Rings, SmallProcess, World, ipv4
 from wintunsim.explore.writes import State
@@ -135,9 +135,7 @@ def _register_against_send(*, has_barrier: bool) -> Build:
 
     def build(setting: Setting) -> World:
         world = setting.world(failing=("thread",))
-        adapter, process = world.adapter(), world.process()
-        rings, file_object = world.rings(process, send=16, receive=32), world.open(process, adapter)
-        world.idle_reader(adapter, rings)
+        adapter, rings, file_object, process = client_with_handle(world)
         lock = adapter.transition_lock
         left_out = () if has_barrier else (lock.acquire, lock.release)
         world.thread("client", lambda: without(registers(world, process, one_handle(file_object), rings), *left_out))
@@ -152,8 +150,7 @@ def _two_unregister(*, has_lock: bool) -> Build:
 
     def build(setting: Setting) -> World:
         world = setting.world()
-        adapter, process = world.adapter(), world.process()
-        file_object = world.registered(adapter, process, world.rings(process, send=16, receive=32))
+        adapter, _, file_object, _ = registered_client(world)
         lock = adapter.registration_lock
         left_out = () if has_lock else (lock.acquire, lock.release)
         world.thread("close", lambda: without(close(adapter, file_object), *left_out))
@@ -165,88 +162,78 @@ def _two_unregister(*, has_lock: bool) -> Build:
 
 
 register(
-    Scenario(
-        name="two-files",
-        title="two clients register on one adapter and close their handles",
-        build=_two_files(has_lock=True),
-        is_broken=lambda setting: False,
+    always_safe(
+        "two-files",
+        "two clients register on one adapter and close their handles",
+        _two_files(has_lock=True),
         twin="two-files-no-lock",
         story=(
             "Who does not get the registration lock at once is told that somebody else has registered; who gets it and "
             "finds an owner, too. A close by another file object than the owner changes nothing."
         ),
     ),
-    Scenario(
-        name="two-files-no-lock",
-        title="the same in a driver without the registration lock",
-        build=_two_files(has_lock=False),
-        is_broken=lambda setting: True,
+    must_fail(
+        "two-files-no-lock",
+        "the same in a driver without the registration lock",
+        _two_files(has_lock=False),
         leaves_out="the registration lock",
     ),
-    Scenario(
-        name="two-adapters",
-        title="a process closes one device while it registers on another one",
-        build=_two_adapters(has_lock=True),
-        is_broken=lambda setting: False,
+    always_safe(
+        "two-adapters",
+        "a process closes one device while it registers on another one",
+        _two_adapters(has_lock=True),
         twin="two-adapters-no-lock",
         story="The list of registered devices changes under a lock of its own: no device is lost from it, none stays.",
     ),
-    Scenario(
-        name="two-adapters-no-lock",
-        title="the same in a driver without the lock of that list",
-        build=_two_adapters(has_lock=False),
-        is_broken=lambda setting: True,
+    must_fail(
+        "two-adapters-no-lock",
+        "the same in a driver without the lock of that list",
+        _two_adapters(has_lock=False),
         leaves_out="the device list lock",
     ),
-    Scenario(
-        name="register-again",
-        title="a client closes its handle and registers fresh rings while NDIS sends a packet",
-        build=_register_again(has_barrier=True),
-        is_broken=lambda setting: False,
+    always_safe(
+        "register-again",
+        "a client closes its handle and registers fresh rings while NDIS sends a packet",
+        _register_again(has_barrier=True),
         twin="register-again-no-barrier",
         story=(
             "A packet goes into the old ring, into the fresh one, or to neither; its sender has left the old ring "
             "before the fresh one is there."
         ),
     ),
-    Scenario(
-        name="register-again-no-barrier",
-        title="the same in a driver whose unregister takes no transition lock",
-        build=_register_again(has_barrier=False),
-        is_broken=lambda setting: True,
+    must_fail(
+        "register-again-no-barrier",
+        "the same in a driver whose unregister takes no transition lock",
+        _register_again(has_barrier=False),
         leaves_out="the transition-lock barrier of unregister",
     ),
-    Scenario(
-        name="register-send",
-        title="rings are registered while NDIS sends a packet; the reader thread may fail to start",
-        build=_register_against_send(has_barrier=True),
-        is_broken=lambda setting: False,
+    always_safe(
+        "register-send",
+        "rings are registered while NDIS sends a packet; the reader thread may fail to start",
+        _register_against_send(has_barrier=True),
         twin="register-send-no-barrier",
         story=(
             "Senders write the ring before the reader is started. When that fails, the disconnected event is set "
             "again, and the transition lock taken, before the pages are unlocked."
         ),
     ),
-    Scenario(
-        name="register-send-no-barrier",
-        title="the same in a driver that does not take the transition lock when the thread fails to start",
-        build=_register_against_send(has_barrier=False),
-        is_broken=lambda setting: True,
+    must_fail(
+        "register-send-no-barrier",
+        "the same in a driver that does not take the transition lock when the thread fails to start",
+        _register_against_send(has_barrier=False),
         leaves_out="the transition-lock barrier of a registration that fails",
     ),
-    Scenario(
-        name="two-ends",
-        title="the owner closes its handle while its registration is ended by force",
-        build=_two_unregister(has_lock=True),
-        is_broken=lambda setting: False,
+    always_safe(
+        "two-ends",
+        "the owner closes its handle while its registration is ended by force",
+        _two_unregister(has_lock=True),
         twin="two-ends-no-lock",
         story="One of them finds the owner under the registration lock; the other one finds none, and is done.",
     ),
-    Scenario(
-        name="two-ends-no-lock",
-        title="the same in a driver without the registration lock",
-        build=_two_unregister(has_lock=False),
-        is_broken=lambda setting: True,
+    must_fail(
+        "two-ends-no-lock",
+        "the same in a driver without the registration lock",
+        _two_unregister(has_lock=False),
         leaves_out="the registration lock",
     ),
 )

@@ -10,7 +10,7 @@ from wintun_model.dispatch import close
 from wintun_model.operations import Routine
 from wintun_model.registration import register as register_rings
 from wintunsim.explore.scenario import Scenario, Setting, register
-from wintunsim.explore.scenarios.parts import push_all, push_bad
+from wintunsim.explore.scenarios.parts import push_all, push_bad, registered_client
 from wintunsim.explore.scenarios.stacks import Keeper, pause_and_halt
 from wintunsim.explore.violation import Property
 from wintunsim.explore.world import FileObject, Rings, SmallProcess, World, ipv4
@@ -21,10 +21,8 @@ STOPPED = 0xFFFFFFFF
 
 def _keeping(world: World, packets: int, capacity: int = 64) -> tuple[Adapter, SmallProcess, Rings, FileObject, Keeper]:
     """An adapter whose stack keeps so many packets already."""
-    adapter, process = world.adapter(), world.process()
-    rings = world.rings(process, send=16, receive=capacity)
+    adapter, rings, file_object, process = registered_client(world, receive=capacity)
     keeper = Keeper(world, packets)
-    file_object = world.registered(adapter, process, rings)
     world.set_up("packets come up", lambda: push_all(rings.receive, [ipv4(number) for number in range(packets)]))
     return adapter, process, rings, file_object, keeper
 

@@ -9,7 +9,7 @@ from wintun_model.adapter import Adapter, Packet, SendChain
 from wintun_model.operations import Routine
 from wintun_model.send import send
 from wintunsim.explore.scenario import Scenario, Setting, register
-from wintunsim.explore.scenarios.parts import got_only, pop_some
+from wintunsim.explore.scenarios.parts import always_safe, got_only, pop_some, registered_client
 from wintunsim.explore.scenarios.stacks import Completions
 from wintunsim.explore.violation import Property
 from wintunsim.explore.world import World, ipv4
@@ -25,9 +25,7 @@ def send_packets(adapter: Adapter, *packets: bytes) -> Routine[None]:
 def _concurrent_senders(senders: int) -> Callable[[Setting], World]:
     def build(setting: Setting) -> World:
         world = setting.world()
-        adapter, process = world.adapter(), world.process()
-        rings = world.rings(process, send=16)
-        world.registered(adapter, process, rings)
+        adapter, rings, *_ = registered_client(world, receive=64)
         packets = [ipv4(number, 4) for number in range(senders)]
         for number, packet in enumerate(packets):
             world.thread(f"sender {number + 1}", partial(send_packets, adapter, packet))
@@ -40,9 +38,7 @@ def _concurrent_senders(senders: int) -> Callable[[Setting], World]:
 
 def _full_ring(setting: Setting) -> World:
     world = setting.world()
-    adapter, process = world.adapter(), world.process()
-    rings = world.rings(process, send=16)
-    world.registered(adapter, process, rings)
+    adapter, rings, *_ = registered_client(world, receive=64)
     packets = [ipv4(0, 4), b"", ipv4(1, 4), ipv4(2, 4)]
     world.set_up("the ring is full", lambda: send_packets(adapter, *packets[:2]))
     for number in (1, 2):
@@ -55,10 +51,8 @@ def _full_ring(setting: Setting) -> World:
 def _chains(setting: Setting) -> World:
     """Chains of two packets each: the first one just fits, all of the second or nothing of it when one is read."""
     world = setting.world()
-    adapter, process = world.adapter(), world.process()
-    rings = world.rings(process, send=32)
+    adapter, rings, *_ = registered_client(world, send=32, receive=64)
     completions = Completions(world, 2)
-    world.registered(adapter, process, rings)
     packets = [ipv4(number, 4) for number in (1, 2, 3, 4)]
 
     def send_pair(number: int) -> Routine[None]:
@@ -103,19 +97,17 @@ register(
             "sender has loaded, a lap later, and a full ring looks like an empty one."
         ),
     ),
-    Scenario(
-        name="chains",
-        title="two senders of chains of two packets, and a client that reads",
-        build=_chains,
-        is_broken=lambda setting: False,
+    always_safe(
+        "chains",
+        "two senders of chains of two packets, and a client that reads",
+        _chains,
         twin="senders",
         story="Chains are published whole and in the order of their reservation, and each is completed once.",
     ),
-    Scenario(
-        name="one-sender",
-        title="a single sender and a client that reads",
-        build=_concurrent_senders(1),
-        is_broken=lambda setting: False,
+    always_safe(
+        "one-sender",
+        "a single sender and a client that reads",
+        _concurrent_senders(1),
         twin="senders",
     ),
 )

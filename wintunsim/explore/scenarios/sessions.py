@@ -15,7 +15,8 @@ from wintun_model.session import (
     send_packet,
 )
 from wintun_model.status import Win32Error
-from wintunsim.explore.scenario import Scenario, Setting, register
+from wintunsim.explore.scenario import Setting, register
+from wintunsim.explore.scenarios.parts import always_safe, registered_client
 from wintunsim.explore.scenarios.sending import send_packets
 from wintunsim.explore.scenarios.stacks import Recorder
 from wintunsim.explore.violation import Property
@@ -86,10 +87,8 @@ def _receive_at_once(session: Session, attempts: int, *, backwards: bool) -> Rou
 
 def _several_send(setting: Setting) -> World:
     world = setting.world()
-    adapter, process = world.adapter(), world.process()
-    rings = world.rings(process, send=16, receive=64)
+    adapter, rings, *_ = registered_client(world, receive=64)
     recorder = Recorder(world)
-    world.registered(adapter, process, rings)
     world.may_oversleep(adapter)
     session = session_of(rings, "0.14")
     threads = [
@@ -108,9 +107,7 @@ def _several_send(setting: Setting) -> World:
 def _several_receive(library: str) -> Callable[[Setting], World]:
     def build(setting: Setting) -> World:
         world = setting.world()
-        adapter, process = world.adapter(), world.process()
-        rings = world.rings(process, send=32, receive=32)
-        world.registered(adapter, process, rings)
+        adapter, rings, *_ = registered_client(world, send=32)
         session = session_of(rings, library)
         packets = [ipv4(number, 4) for number in (1, 2, 3, 4)]
         world.set_up("packets are there", lambda: send_packets(adapter, *packets[:3]))
@@ -132,19 +129,17 @@ def _several_receive(library: str) -> Callable[[Setting], World]:
 
 
 register(
-    Scenario(
-        name="session-send",
-        title="two threads send packets in one session of wintun.dll",
-        build=_several_send,
-        is_broken=lambda setting: False,
+    always_safe(
+        "session-send",
+        "two threads send packets in one session of wintun.dll",
+        _several_send,
         twin="receive-wakeup-library-0.14",
         story="Packets come up in the order of their allocation, whole and each once, whoever sends first.",
     ),
-    Scenario(
-        name="session-receive",
-        title="two threads receive and release packets in one session of wintun.dll, one of them backwards",
-        build=_several_receive("0.14"),
-        is_broken=lambda setting: False,
+    always_safe(
+        "session-receive",
+        "two threads receive and release packets in one session of wintun.dll, one of them backwards",
+        _several_receive("0.14"),
         twin="senders-full-ring",
         story="Head stays behind the oldest packet that is not released: nobody overwrites what somebody still has.",
     ),

@@ -10,7 +10,7 @@ from wintun_model.client import ClientRing, Outcome, ReadStrategy, WriteStrategy
 from wintun_model.operations import CopyIn, Routine, Store, StoreSize
 from wintun_model.ring import stored_bytes, wrap
 from wintunsim.explore.scenario import Scenario, Setting, register
-from wintunsim.explore.scenarios.parts import push_all, read_all
+from wintunsim.explore.scenarios.parts import always_safe, push_all, read_all, registered_client
 from wintunsim.explore.scenarios.sending import send_packets
 from wintunsim.explore.scenarios.sessions import receive_in_session, send_in_session, session_of
 from wintunsim.explore.violation import Property
@@ -28,9 +28,7 @@ def _reader_asleep(client: Client, capacity: int = 64) -> Callable[[Setting], Wo
 
     def build(setting: Setting) -> World:
         world = setting.world()
-        adapter, process = world.adapter(), world.process()
-        rings = world.rings(process, send=16, receive=capacity)
-        world.registered(adapter, process, rings)
+        _, rings, *_ = registered_client(world, receive=capacity)
         world.thread("client", client(setting, rings))
         return world
 
@@ -83,9 +81,7 @@ def _client_asleep(client: Client, packets: int = 2) -> Callable[[Setting], Worl
 
     def build(setting: Setting) -> World:
         world = setting.world()
-        adapter, process = world.adapter(), world.process()
-        rings = world.rings(process, send=32, receive=32)
-        world.registered(adapter, process, rings)
+        adapter, rings, *_ = registered_client(world, send=32)
         sent = [ipv4(number, 4) for number in range(packets)]
         world.thread("sender", lambda: send_packets(adapter, *sent))
         reader = world.thread("client", client(setting, rings))
@@ -154,12 +150,11 @@ register(
         twin="receive-wakeup",
         story=_ONE_SIDE,
     ),
-    Scenario(
-        name="receive-wakeup-always-set",
+    always_safe(
+        "receive-wakeup-always-set",
+        "the same with a client that sets the event for each packet, whatever Alertable says",
+        _reader_asleep(_always_sets),
         claim="B3",
-        title="the same with a client that sets the event for each packet, whatever Alertable says",
-        build=_reader_asleep(_always_sets),
-        is_broken=lambda setting: False,
         twin="receive-wakeup",
         story="Setting an event makes the store of Tail visible first, and Alertable is not asked: nothing is lost.",
     ),
@@ -180,39 +175,35 @@ register(
         twin="receive-wakeup-library-0.14",
         story=_ONE_SIDE,
     ),
-    Scenario(
-        name="send-wakeup",
+    always_safe(
+        "send-wakeup",
+        "a client written from the protocol goes to sleep while the driver sends it packets",
+        _client_asleep(_reads()),
         claim="B3",
-        title="a client written from the protocol goes to sleep while the driver sends it packets",
-        build=_client_asleep(_reads()),
-        is_broken=lambda setting: False,
         twin="receive-wakeup",
         story=_EVENT,
     ),
-    Scenario(
-        name="send-wakeup-spins",
+    always_safe(
+        "send-wakeup-spins",
+        "the same with a client that spins before it sleeps",
+        _client_asleep(_reads(spins=True)),
         claim="B3",
-        title="the same with a client that spins before it sleeps",
-        build=_client_asleep(_reads(spins=True)),
-        is_broken=lambda setting: False,
         twin="receive-wakeup",
         story=_EVENT,
     ),
-    Scenario(
-        name="send-wakeup-client-barrier",
+    always_safe(
+        "send-wakeup-client-barrier",
+        "the same with a full barrier in the client, between its store of Alertable and its load of Tail",
+        _client_asleep(_reads(has_barrier=True)),
         claim="B3",
-        title="the same with a full barrier in the client, between its store of Alertable and its load of Tail",
-        build=_client_asleep(_reads(has_barrier=True)),
-        is_broken=lambda setting: False,
         twin="receive-wakeup",
         story=_EVENT,
     ),
-    Scenario(
-        name="send-wakeup-library",
+    always_safe(
+        "send-wakeup-library",
+        "the same with wintun.dll, which never sets Alertable",
+        _client_asleep(_library_reads),
         claim="B3",
-        title="the same with wintun.dll, which never sets Alertable",
-        build=_client_asleep(_library_reads),
-        is_broken=lambda setting: False,
         twin="receive-wakeup",
         story=_EVENT,
     ),

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from wintun_model.operations import Routine, Variable
 from wintunsim.errors import UsageError
-from wintunsim.explore.compose_text import SETTINGS, Call, Group, Part
+from wintunsim.explore.composing.text import SETTINGS, Call, Group, Part
 from wintunsim.explore.gate import Decision, Gate, wait_until
 
 THREADS_MAX = 8

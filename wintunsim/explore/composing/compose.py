@@ -1,4 +1,4 @@
-"""Composed programs: named routines in sequence and side by side, as a scenario (see `compose_text` for the language).
+"""Composed programs: named routines in sequence and side by side, as a scenario. `text` has the language.
 
 A composed program is looked at with the properties that hold for any: those of ring words, nothing used after it is
 freed, every chain completed once, packets in order and none made up, and nobody waiting for ever while work is there.
@@ -11,12 +11,12 @@ from functools import partial
 from wintun_model.adapter import SendChain
 from wintun_model.operations import Routine
 from wintunsim.errors import UsageError
-from wintunsim.explore.compose_calls import LIFE_CYCLE, Calls, Items, Registered
-from wintunsim.explore.compose_checks import Checks
-from wintunsim.explore.compose_rules import AdapterGates, Client
-from wintunsim.explore.compose_stack import Stack, Stacks
-from wintunsim.explore.compose_text import FAULTS, Composition, parse
-from wintunsim.explore.compose_threads import Instance, Join, Mark, Plan, join, plan, reach
+from wintunsim.explore.composing.calls import LIFE_CYCLE, Calls, Items, Registered
+from wintunsim.explore.composing.checks import Checks
+from wintunsim.explore.composing.stack import Stack, Stacks
+from wintunsim.explore.composing.surroundings import AdapterGates, Client
+from wintunsim.explore.composing.text import FAULTS, Composition, parse
+from wintunsim.explore.composing.threads import Instance, Join, Mark, Plan, join, plan, reach
 from wintunsim.explore.program import Program
 from wintunsim.explore.scenario import Scenario, Setting
 from wintunsim.explore.world import World, ipv4

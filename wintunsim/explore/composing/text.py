@@ -322,6 +322,11 @@ class _Reader:
         return self.tokens[self.at - 1][0]
 
 
+def is_program(text: str) -> bool:
+    """Whether a text means a composed program, and not the name of a scenario."""
+    return text in ROUTINES or any(mark in text for mark in " ;|()[]*@#")
+
+
 def parse(text: str) -> Composition:
     """The program of a text. UsageError, with the place, for what is not in the language."""
     reader = _Reader(text)

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from wintun_model import operations as op
-from wintunsim.explore.compose_calls import INVALID
-from wintunsim.explore.compose_stack import Stack
-from wintunsim.explore.compose_threads import Instance
+from wintunsim.explore.composing.calls import INVALID
+from wintunsim.explore.composing.stack import Stack
+from wintunsim.explore.composing.threads import Instance
 from wintunsim.explore.gate import Gate
 from wintunsim.explore.layout import Region
 from wintunsim.explore.program import Program
@@ -16,7 +16,7 @@ from wintunsim.explore.violation import Property
 from wintunsim.explore.writes import State
 
 if TYPE_CHECKING:
-    from wintunsim.explore.compose import ComposedWorld
+    from wintunsim.explore.composing.compose import ComposedWorld
 
 ENDS = ("close", "exit", "force_close", "halt", "remove")
 """What may end a registration."""

@@ -9,7 +9,7 @@ from wintun_model.adapter import Adapter, Packet, ReceiveNbl, SendChain
 from wintun_model.operations import CopyOut, Routine, Variable
 from wintun_model.receive import return_nbls
 from wintun_model.send import send
-from wintunsim.explore.compose_rules import AdapterGates
+from wintunsim.explore.composing.surroundings import AdapterGates
 from wintunsim.explore.gate import Decision, Gate
 from wintunsim.explore.world import World, ipv4
 

@@ -20,10 +20,10 @@ from wintun_model.session import (
     send_packet,
 )
 from wintun_model.status import is_success
-from wintunsim.explore.compose_rules import Client, FileGates
-from wintunsim.explore.compose_stack import Stack
-from wintunsim.explore.compose_text import Options
-from wintunsim.explore.compose_threads import Instance
+from wintunsim.explore.composing.stack import Stack
+from wintunsim.explore.composing.surroundings import Client, FileGates
+from wintunsim.explore.composing.text import Options
+from wintunsim.explore.composing.threads import Instance
 from wintunsim.explore.gate import Decision, Gate
 from wintunsim.explore.world import Rings, World
 
