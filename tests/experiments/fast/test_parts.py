@@ -54,7 +54,7 @@ def test_what_is_not_known_is_refused(monkeypatch):
     for host, reason in (
         (Later(caches=3), "caches of its host"),
         (replace(Host(), costs=Costs(load_ns=0)), "a host where something takes no time"),
-        (replace(Host(), processors=2), "a host with so many processors"),
+        (replace(Host(), processors=2), "a host where threads wait for processors"),
     ):
         monkeypatch.setattr(applies, "find_host", lambda name, host=host: host)
         assert why_not(ideal) == reason

@@ -8,9 +8,10 @@ from wintun_model import operations as op
 from wintun_model.revision import DEFAULT_REVISION, REVISIONS
 from wintunsim.experiments import Client, Experiment
 from wintunsim.experiments.fast import timings
-from wintunsim.experiments.fast.timings import measure
+from wintunsim.experiments.fast.timings import DRAWN, measure
 from wintunsim.experiments.fast.walk import UnknownShape
 from wintunsim.kernel.costs import Costs
+from wintunsim.kernel.distribution import Distribution
 
 COSTS = Costs()
 
@@ -22,16 +23,28 @@ def measured(costs=COSTS, revision=DEFAULT_REVISION, **client):
 @pytest.mark.parametrize("revision", REVISIONS)
 @pytest.mark.parametrize("has_barrier", [False, True])
 def test_every_revision_has_the_shape_that_is_known(revision, has_barrier):
-    assert measured(revision=revision, barrier=has_barrier).read.next > 0
+    times, counts = measured(revision=revision, barrier=has_barrier)
+    assert min(times) >= 0
+    assert max(map(max, counts)) == 0
 
 
 def test_every_cost_finds_its_way_in():
-    costs = COSTS
-    plain = measured(costs)
-    for name in ("load_ns", "lock_ns", "event_ns", "system_call_ns", "pass_ns", "ndis_ns", "allocate_ns", "wake_ns"):
-        assert measured(replace(costs, **{name: getattr(costs, name) + 7})) != plain, name
-    slow = measured(replace(costs, fence_ns=costs.fence_ns + 7), barrier=True)
-    assert slow.client.looks == measured(costs, barrier=True).client.looks + 7
+    plain, _ = measured()
+    for name in ("load_ns", "lock_ns", "event_ns", "system_call_ns", "pass_ns", "ndis_ns", "allocate_ns"):
+        assert measured(replace(COSTS, **{name: getattr(COSTS, name) + 7}))[0] != plain, name
+    slow, _ = measured(replace(COSTS, fence_ns=COSTS.fence_ns + 7), barrier=True)
+    with_barrier, _ = measured(barrier=True)
+    # The client has two barriers: when it says that it waits, and when it has written.
+    assert sorted(more - time for more, time in zip(slow, with_barrier, strict=True))[-3:] == [0, 7, 7]
+
+
+@pytest.mark.parametrize("place", range(len(DRAWN)))
+def test_what_varies_is_counted_and_not_part_of_what_is_always_the_same(place):
+    plain, _ = measured()
+    name = DRAWN[place]
+    times, counts = measured(replace(COSTS, **{name: Distribution.of([[0, 1], [100, 1000]])}))
+    assert [index for index, row in enumerate(counts) if max(row)] == [place]
+    assert plain == [time + count * getattr(COSTS, name) for time, count in zip(times, counts[place], strict=True)]
 
 
 def test_a_routine_of_another_shape_is_not_run_ahead(monkeypatch):

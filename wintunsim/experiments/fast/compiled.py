@@ -8,15 +8,14 @@ are never called: the direct engine does what the fast one would.
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any, TypeVar
+
+from wintunsim.experiments.fast.reasons import has_compiler
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_numba: Any
-try:
-    import numba as _numba
-except ImportError:
-    _numba = None
+_numba: Any = import_module("numba") if has_compiler() else None
 
 
 def compiled(function: F) -> F:

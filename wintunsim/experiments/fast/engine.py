@@ -16,21 +16,22 @@ from numpy.typing import NDArray
 from wintun_model.receive import read_ring
 from wintun_model.status import NdisStatus
 from wintunsim.experiments.client import Client
+from wintunsim.experiments.fast import reader as driver_reader
 from wintunsim.experiments.fast import sender, taker, words
-from wintunsim.experiments.fast.loop import IS_OVER, NEEDS_PACKETS, OVERFLOWED, run_ahead
+from wintunsim.experiments.fast.host import Draws, give_processors_back, hold_processor, ready_at, take_processors
+from wintunsim.experiments.fast.loop import IS_OVER, NEEDS_DRAWS, NEEDS_PACKETS, OVERFLOWED, run_ahead
 from wintunsim.experiments.fast.offered import Offered
-from wintunsim.experiments.fast.reader import LOADS_TAIL as READER_LOADS_TAIL
 from wintunsim.experiments.fast.reasons import Unable
-from wintunsim.experiments.fast.timings import Timings, measure
+from wintunsim.experiments.fast.timings import measure
 from wintunsim.experiments.fast.walk import UnknownShape
 from wintunsim.experiments.fast.words import NEVER_NS
 from wintunsim.kernel.devices import AdapterDevice
 from wintunsim.kernel.effects import TICK_NS
 from wintunsim.kernel.ndis import CHAIN_PACKETS
+from wintunsim.kernel.processors import LimitedMachine
 from wintunsim.kernel.system import System
 from wintunsim.kernel.thread import Thread
 from wintunsim.network.closed_loop import TcpTraffic
-from wintunsim.network.feedback import Line
 
 Integers = NDArray[np.int64]
 _FULL = int(NdisStatus.NDIS_STATUS_BUFFER_OVERFLOW)
@@ -39,18 +40,13 @@ _WINDOW = int(words.OFFERED_PACKETS) - 2 * CHAIN_PACKETS
 
 
 class StandIn:
-    """A connection while the machine runs: it only notes when the traffic begins, as the loop begins it."""
+    """A connection while the machine runs, which sends nothing: the loop begins it."""
 
     def __init__(self, source: TcpTraffic) -> None:
         self.name, self.description = source.name, source.description
-        self.begun_ns = 0
 
     def __iter__(self) -> Iterator[tuple[int, bytes]]:
         return iter(())
-
-    def begin(self, line: Line) -> None:
-        """The traffic begins now."""
-        self.begun_ns = line.time_ns()
 
 
 class Ahead:
@@ -62,7 +58,7 @@ class Ahead:
         self._until_ns = until_ns
         self._starts: dict[str, tuple[int, Thread]] = {}
         self._delays: tuple[list[Integers], list[Integers]] = ([], [])
-        self._m: Integers
+        self._m: Integers | None = None
         self._due: tuple[Integers, ...] = ()
         """Packets that are due, and not yet at the loop's hand."""
         self.sources = [StandIn(source) if isinstance(source, TcpTraffic) else source for source in sources]
@@ -71,7 +67,7 @@ class Ahead:
     @property
     def counts(self) -> dict[str, int]:
         """What the client counted: packets and bytes that it read, packets that it wrote and dropped, its wake-ups."""
-        m = self._m
+        m = self._run
         return {
             "read": int(m[words.READ]),
             "read_bytes": int(m[words.READ_BYTES]),
@@ -82,60 +78,49 @@ class Ahead:
 
     def prepare(self, system: System, device: AdapterDevice) -> None:
         """Have the threads stop where they begin. Unable when the routines are others than those known here."""
-        self._system, self._device = system, device
+        self._system, self._device, self._machine = system, device, system.machine
         try:
-            self._timings: Timings = measure(system.machine.costs, system.driver.revision, self._client)
+            self._times, self._counts = measure(system.machine.costs, system.driver.revision, self._client)
         except UnknownShape as error:
             raise Unable(f"a routine that is not known: {error}") from error
+        self._draws = Draws(system.machine)
         system.executor.replace(read_ring, lambda adapter: self.begin("reader"))
         device.port.sends = self._begin_sending
 
     def begin(self, name: str) -> None:
-        """A thread begins what is run ahead."""
-        machine = self._system.machine
+        """A thread begins what is run ahead. With the client everything has begun, or is ready to."""
+        machine = self._machine
         assert machine.current is not None
         self._starts[name] = machine.now, machine.current
+        hold_processor(machine, machine.current)
+        if name == "client":
+            machine.stop()
         machine.block()
 
     def _begin_sending(self) -> None:
-        """What the sending thread hands down first is noted at once: the client's records go on meanwhile."""
-        machine = self._system.machine
-        thread = machine.current
-        assert thread is not None
-        network: Any = self._system.network
-        sources = [source if isinstance(source, TcpTraffic) else None for source in self._given]
-        loops = [source for source in sources if source is not None]
-        windows = [1 + source.options.window_bytes // source.segment_bytes for source in loops]
-        capacity = self._device.port.send.capacity_bytes
-        self._m = m = words.new_run(capacity, self._timings, windows)
-        m[words.UNTIL], m[words.KEEPS_ROWS] = self._until_ns, machine.trace.is_kept
-        m[words.SENDER_NUMBER] = thread.number
-        self._offered = Offered(self._given, network.source_numbers, machine.seed, machine.now)
-        self._load_packets()
-        numbers = [number for source, number in zip(sources, network.source_numbers, strict=True) if source is not None]
-        for place, (source, number) in enumerate(zip(loops, numbers, strict=True)):
-            _set_up_loop(m, int(m[words.LOOPS] + place * words.LOOP_FIELDS), source, number)
-        m[words.NOW] = machine.now
-        m[words.BEGUN] = max((source.begun_ns for source in self.sources if isinstance(source, StandIn)), default=0)
-        run_ahead(self._m)
+        """What the sending thread hands down first is noted at once, as the client's records go on meanwhile."""
+        m = self._new_run()
+        m[words.LOOKS_FIRST], m[words.NOW] = 1, self._machine.now
+        run_ahead(m)
         self._hand_on()
         self.begin("sender")
 
     def finish(self) -> None:
         """Run ahead to the end, and leave the counts where the machine would have left them."""
-        machine, port = self._system.machine, self._device.port
-        if set(self._starts) != {"client", "reader", "sender"}:
-            raise Unable("a run that ends before it has begun")
-        self._begin_threads()
-        while (why := run_ahead(self._m)) != IS_OVER:
+        machine, port = self._machine, self._device.port
+        threads = self._begin_threads()
+        m = self._run
+        while (why := run_ahead(m)) != IS_OVER:
             if why == OVERFLOWED:
                 raise Unable("more on its way than there is space for")
             if why == NEEDS_PACKETS:
                 self._load_packets()
+            if why == NEEDS_DRAWS:
+                self._draws.draw(m)
             self._hand_on()
         self._hand_on()
-        m = self._m
         machine.latest = self._end_ns()
+        give_processors_back(m, machine, threads)
         port._next = None
         port.handed_down = int(m[words.HANDED_DOWN] + m[words.QUEUE_LAST] - m[words.QUEUE_FIRST]) + self._still_due()
         port.send.peak_content_bytes = int(m[words.SEND_PEAK])
@@ -147,33 +132,74 @@ class Ahead:
             for part in parts:
                 counts.latencies_ns.frombytes(part.tobytes())
 
-    # -- the world --------------------------------------------------------------------------------------------------
+    # -- where the loop begins --------------------------------------------------------------------------------------
 
-    def _begin_threads(self) -> None:
-        """Put the threads where they stopped."""
-        starts = {name: start for name, (start, _) in self._starts.items()}
-        numbers = [self._starts[name][1].number for name in ("client", "reader", "sender")]
+    @property
+    def _run(self) -> Integers:
+        assert self._m is not None
+        return self._m
+
+    def _new_run(self) -> Integers:
+        """Make `m`, with what the system sends."""
+        machine, port = self._machine, self._device.port
+        network: Any = self._system.network
+        numbers = network.source_numbers
+        begun_ns = port.links[0][0]
+        loops = [
+            (source, number)
+            for source, number in zip(self._given, numbers, strict=True)
+            if isinstance(source, TcpTraffic)
+        ]
+        windows = [1 + source.options.window_bytes // source.segment_bytes for source, _ in loops]
+        processors = machine.host.processors if isinstance(machine, LimitedMachine) else 0
+        self._m = m = words.new_run(port.send.capacity_bytes, self._times, self._counts, windows, processors or 0)
+        m[words.UNTIL], m[words.KEEPS_ROWS] = self._until_ns, machine.trace.is_kept
+        m[words.BEGUN] = m[words.NOW] = begun_ns
+        assert port._sender is not None
+        m[words.SENDER_NUMBER] = port._sender.number
+        self._draws.begin(m)
+        self._offered = Offered(self._given, numbers, machine.seed, begun_ns)
+        self._load_packets()
+        for place, (source, number) in enumerate(loops):
+            _set_up_loop(m, int(m[words.LOOPS] + place * words.LOOP_FIELDS), source, number)
+        return m
+
+    def _begin_threads(self) -> tuple[Thread, ...]:
+        """Put the threads where they stopped, or where they are to begin. The threads: client, reader, sender."""
+        machine, port = self._machine, self._device.port
+        reader: Any = self._device.adapter.reader.value
+        if "client" not in self._starts or reader is None or port._sender is None:
+            raise Unable("a run that ends before it has begun")
+        threads = (self._starts["client"][1], reader, port._sender)
+        numbers = [thread.number for thread in threads]
         if numbers != sorted(numbers):
             raise Unable("threads in another order")
-        m = self._m
+        if self._m is None:
+            m = self._new_run()
+            run_ahead(m)
+            m[words.SENDER_DO], m[words.SENDER_AT] = sender.LOOKS, ready_at(machine, port._sender)
+        m = self._run
+        begins_ns = self._starts["client"][0]
         # Until here the machine has made all records; none of the loop's may come before its last one.
-        first = min(
-            int(m[words.SENDER_AT])
-            if m[words.SENDER_DO] == sender.LOOKS
-            else starts["sender"] + int(m[words.T_PUBLISHED]),
-            starts["reader"] + int(m[words.T_READER_LIMIT]),
-        )
-        if starts["client"] >= first:
+        sends_ns = m[words.SENDER_AT] + (m[words.T_PUBLISHED] if m[words.SENDER_DO] == sender.LOADS_HEAD else 0)
+        if sends_ns <= begins_ns or (m[words.VARIES_AT + words.LOCK] and m[words.SENDER_AT] <= begins_ns):
             raise Unable("a client that begins late")
         m[words.CLIENT_NUMBER], m[words.READER_NUMBER] = numbers[0], numbers[1]
-        m[words.CLIENT_DO], m[words.CLIENT_AT] = taker.LOADS_TAIL, starts["client"] + m[words.T_LOADS]
-        m[words.READER_DO], m[words.READER_AT] = READER_LOADS_TAIL, starts["reader"] + m[words.T_READER_BEGINS]
+        m[words.CLIENT_DO], m[words.CLIENT_AT] = taker.LOADS_TAIL, begins_ns + m[words.T_LOADS]
+        if "reader" in self._starts:
+            m[words.READER_DO], m[words.READER_AT] = driver_reader.LOADS_TAIL, self._starts["reader"][0]
+            m[words.READER_AT] += m[words.T_READER_BEGINS]
+        else:
+            m[words.READER_DO], m[words.READER_AT] = driver_reader.BEGINS, ready_at(machine, reader)
+        self._draws.fill(m)
+        take_processors(m, machine, threads)
         self._number_objects()
         self._set_up_client()
+        return threads
 
     def _number_objects(self) -> None:
         """Numbers in the trace: of words that have one, and below 0 of events that get it when they are first seen."""
-        m, port = self._m, self._device.port
+        m, port = self._run, self._device.port
         assert port.send_monitor is not None and port.receive_monitor is not None
         send, receive = port.send_monitor.ring, port.receive_monitor.ring
         m[words.ADAPTER_NUMBER] = port.trace_number
@@ -194,7 +220,7 @@ class Ahead:
             m[place] = event.number or -int(place)
 
     def _set_up_client(self) -> None:
-        m, client, machine = self._m, self._client, self._system.machine
+        m, client, machine = self._run, self._client, self._machine
         reading, writing = client.reading, client.writing
         m[words.ECHOES] = client.echo
         m[words.SPIN_LIMIT] = reading.spin_ticks * TICK_NS
@@ -211,11 +237,10 @@ class Ahead:
         m[words.FULL_LIMIT] = writing.spin_ticks * TICK_NS
         m[words.FULL_SLEEP], m[words.FULL_FINELY] = writing.sleep_ns, writing.sleeps_finely
         m[words.TICK], m[words.TICK_PHASE] = machine.costs.timer_tick_ns, machine.tick_phase_ns
-        m[words.WAKE], m[words.COPY_PS] = self._timings.wake, self._timings.copy
 
     def _load_packets(self) -> None:
         """Have more of what is due at hand."""
-        m = self._m
+        m = self._run
         begin, first, last = (int(m[place]) for place in (words.OFFERED_AT, words.OFFERED, words.OFFERED_LAST))
         left = m[first:last].reshape(-1, words.OFFERED_FIELDS).copy()
         if not self._due or not len(self._due[0]):
@@ -229,7 +254,7 @@ class Ahead:
 
     def _end_ns(self) -> int:
         """Until when the machine would have run: a run in which nothing is left to do ends early."""
-        m = self._m
+        m = self._run
         if min(m[place] for place in (words.CLIENT_AT, words.READER_AT, words.SENDER_AT)) < NEVER_NS:
             return self._until_ns
         if m[words.LOOPS_COUNT]:
@@ -238,7 +263,7 @@ class Ahead:
 
     def _still_due(self) -> int:
         """How many packets were due by the end, and not handed down."""
-        m, due = self._m, 0
+        m, due = self._run, 0
         while True:
             packets = m[m[words.OFFERED] : m[words.OFFERED_LAST]].reshape(-1, words.OFFERED_FIELDS)
             found = int(np.searchsorted(packets[:, words.OFFERED_TIME], self._until_ns, side="right"))
@@ -252,7 +277,7 @@ class Ahead:
 
     def _hand_on(self) -> None:
         """Hand on the records and delays that the loop has made so far."""
-        m = self._m
+        m = self._run
         begin = int(m[words.ROWS_AT])
         rows = m[begin : begin + m[words.ROWS] * words.RECORD].reshape(-1, words.RECORD)
         while m[words.UNNAMED]:
@@ -264,7 +289,7 @@ class Ahead:
             self._add(rows[:first])
             place, time_ns = -int(rows[first, 3]), int(rows[first, 0])
             event = self._events[place]
-            event.number = m[place] = self._system.machine.trace.define(event.name, time_ns)
+            event.number = m[place] = self._machine.trace.define(event.name, time_ns)
             rows = rows[first:]
             rows[rows[:, 3] == -place, 3] = event.number
         self._add(rows)
@@ -279,7 +304,7 @@ class Ahead:
 
     def _add(self, rows: Integers) -> None:
         if len(rows):
-            self._system.machine.trace.add_encoded(rows.astype("<i8", copy=False).data.cast("B"))
+            self._machine.trace.add_encoded(rows.astype("<i8", copy=False).data.cast("B"))
 
 
 def _set_up_loop(m: Integers, k: int, source: TcpTraffic, number: int) -> None:

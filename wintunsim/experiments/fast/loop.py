@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from wintunsim.experiments.fast.compiled import kept
+from wintunsim.experiments.fast.processors import take_processor
 from wintunsim.experiments.fast.reader import read_next
 from wintunsim.experiments.fast.sender import look_for_packets, send_next
 from wintunsim.experiments.fast.taker import take_next
@@ -17,31 +18,39 @@ from wintunsim.experiments.fast.tcp import begin, foreign_event
 from wintunsim.experiments.fast.words import (
     BEGUN,
     CHAIN_MOST,
+    CLIENT,
     CLIENT_AT,
+    CLIENT_PROCESSOR,
     DELAYS_MOST,
+    DRAWS_SHORT,
     FOREIGN_AT,
     HAS_BEGUN,
+    LOOKS_FIRST,
     LOOP_FIELDS,
     LOOPS,
     LOOPS_COUNT,
+    NOBODY,
     NOW,
     OFFERED,
     OFFERED_ENDS,
     OFFERED_FIELDS,
     OFFERED_LAST,
     OVERFLOWS,
+    PROCESSORS,
+    READER,
     READER_AT,
     RECEIVE_DELAYS,
     ROWS,
     ROWS_MOST,
     SEND_DELAYS,
+    SENDER,
     SENDER_AT,
     UNNAMED,
     UNTIL,
     Integers,
 )
 
-IS_OVER, MUST_HAND_ON, NEEDS_PACKETS, OVERFLOWED = range(4)
+IS_OVER, MUST_HAND_ON, NEEDS_PACKETS, NEEDS_DRAWS, OVERFLOWED = range(5)
 """Why the loop returns."""
 _ROWS_FULL = ROWS_MOST - 4 * CHAIN_MOST
 
@@ -55,7 +64,8 @@ def _make_loop(version: int) -> Callable[[Integers], int]:
             m[HAS_BEGUN] = version != 0
             for loop in range(m[LOOPS_COUNT]):
                 begin(m, m[LOOPS] + loop * LOOP_FIELDS, m[BEGUN])
-            look_for_packets(m, m[NOW])
+            if m[LOOKS_FIRST]:
+                look_for_packets(m, m[NOW])
             return MUST_HAND_ON
         while not m[OVERFLOWS]:
             if m[UNNAMED] or m[ROWS] > _ROWS_FULL:
@@ -69,12 +79,19 @@ def _make_loop(version: int) -> Callable[[Integers], int]:
                 continue
             if first > m[UNTIL]:
                 return IS_OVER
+            if m[DRAWS_SHORT]:
+                return NEEDS_DRAWS
+            thread = CLIENT if client == first else READER if reader == first else SENDER
+            if m[PROCESSORS] and m[CLIENT_PROCESSOR + thread] == NOBODY:
+                m[CLIENT_AT + thread] += take_processor(m, thread, first)
+                if m[CLIENT_AT + thread] > first:
+                    continue
             m[NOW] = first
-            if client == first:
+            if thread == CLIENT:
                 if m[SEND_DELAYS] == DELAYS_MOST:
                     return MUST_HAND_ON
                 take_next(m)
-            elif reader == first:
+            elif thread == READER:
                 if m[RECEIVE_DELAYS] == DELAYS_MOST:
                     return MUST_HAND_ON
                 read_next(m)

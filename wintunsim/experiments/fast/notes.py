@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from wintunsim.experiments.fast.compiled import compiled
 from wintunsim.experiments.fast.words import (
-    COPY_PS,
     KEEPS_ROWS,
     RECORD,
     ROWS,
@@ -29,9 +28,3 @@ def note(m: Integers, now: int, thread: int, kind: int, subject: int, value: int
 def stored(size: int) -> int:
     """What a packet of `size` bytes takes in a ring: its header, and up to the next multiple of 4."""
     return (size + 7) & ~3
-
-
-@compiled
-def copying(m: Integers, size: int) -> int:
-    """What copying it takes."""
-    return -(-size * m[COPY_PS] // 1000)  # type: ignore[no-any-return]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from wintun_model.trace import Kind
 from wintunsim.experiments.fast.compiled import compiled
 from wintunsim.experiments.fast.notes import note, stored
+from wintunsim.experiments.fast.processors import leave_processor, span
 from wintunsim.experiments.fast.tcp import arrive
 from wintunsim.experiments.fast.words import (
     ADAPTER_NUMBER,
@@ -28,6 +29,7 @@ from wintunsim.experiments.fast.words import (
     PACKET_SEGMENT,
     PACKET_SIZE,
     PACKET_TIME,
+    READER,
     READER_AT,
     READER_DO,
     READER_NUMBER,
@@ -43,13 +45,14 @@ from wintunsim.experiments.fast.words import (
     RECEIVE_SEEN,
     RECEIVE_SET,
     RECEIVED,
-    SEEN_AT,
+    SET_TAKES,
     SPINS_ON,
     T_EMPTY_CLEARED,
     T_EMPTY_SET,
     T_INDICATED,
     T_NOTICES,
     T_READER_AGAIN,
+    T_READER_BEGINS,
     T_READER_CLEARS,
     T_READER_LIMIT,
     T_READER_LOOKS,
@@ -69,8 +72,8 @@ from wintunsim.experiments.fast.words import (
 
 (
     LOADS_TAIL, BEGINS_SPIN, ENDS_SPIN, RAISES, LOOKS_AGAIN, LOWERS, CLEARS, BEGINS_WAIT, ENDS_WAIT, LOWERS_AWAKE,
-    CLEARS_EMPTY, INDICATES, SETS_EMPTY, STORES_HEAD,
-) = places(14)  # fmt: skip
+    CLEARS_EMPTY, INDICATES, SETS_EMPTY, STORES_HEAD, BEGINS,
+) = places(15)  # fmt: skip
 """What the thread does next."""
 
 _STORE, _SET, _CLEAR = map(number, (Kind.STORE, Kind.SET, Kind.CLEAR))
@@ -81,7 +84,9 @@ _WAIT, _WAKE, _RECEIVE, _RETURN = map(number, (Kind.WAIT, Kind.WAKE, Kind.RECEIV
 def read_next(m: Integers) -> None:
     """What the thread does now."""
     doing, now = m[READER_DO], m[NOW]
-    if doing >= CLEARS_EMPTY:
+    if doing == BEGINS:
+        _go_on(m, LOADS_TAIL, now + span(m, T_READER_BEGINS))
+    elif doing >= CLEARS_EMPTY:
         _deliver(m, doing, now)
     elif doing <= ENDS_SPIN:
         _look(m, doing, now)
@@ -98,16 +103,15 @@ def _go_on(m: Integers, doing: int, at: int) -> None:
 def _look(m: Integers, doing: int, now: int) -> None:
     """Look for a packet, and spin for it."""
     if m[RECEIVE_PUT] > m[RECEIVE_SEEN]:
-        m[SEEN_AT] = now
-        _go_on(m, CLEARS_EMPTY, now + m[T_EMPTY_CLEARED])
+        _go_on(m, CLEARS_EMPTY, now + span(m, T_EMPTY_CLEARED))
     elif doing == LOADS_TAIL:
-        _go_on(m, BEGINS_SPIN, now + m[T_READER_SPINS])
+        _go_on(m, BEGINS_SPIN, now + span(m, T_READER_SPINS))
     elif doing == BEGINS_SPIN:
         m[READER_SPINS] = 1
         _go_on(m, ENDS_SPIN, now + m[T_READER_LIMIT])
     else:
         m[READER_SPINS] = 0
-        _go_on(m, RAISES, now + m[T_READER_RAISES])
+        _go_on(m, RAISES, now + span(m, T_READER_RAISES))
 
 
 @compiled
@@ -118,49 +122,49 @@ def _sleep(m: Integers, doing: int, now: int) -> None:
         m[RECEIVE_RAISED] = 1
         note(m, now, thread, _STORE, m[RECEIVE_ALERTABLE], ONE, ZERO)
         if m[SPINS_ON] == ON_RECEIVE_ALERTABLE:
-            m[SPINS_ON], m[CLIENT_AT] = NOTHING, now + m[T_NOTICES]
-        _go_on(m, LOOKS_AGAIN, now + m[T_READER_LOOKS])
+            m[SPINS_ON], m[CLIENT_AT] = NOTHING, now + span(m, T_NOTICES)
+        _go_on(m, LOOKS_AGAIN, now + span(m, T_READER_LOOKS))
     elif doing == LOOKS_AGAIN:
         if m[RECEIVE_PUT] > m[RECEIVE_SEEN]:
-            _go_on(m, LOWERS, now + m[T_READER_LOWERS])
+            _go_on(m, LOWERS, now + span(m, T_READER_LOWERS))
         else:
-            _go_on(m, BEGINS_WAIT, now + m[T_READER_WAITS])
+            _go_on(m, BEGINS_WAIT, now + span(m, T_READER_WAITS))
     elif doing == BEGINS_WAIT:
         if not m[RECEIVE_SET]:
             m[BLOCKED_AT] = now
+            leave_processor(m, READER, now)
             note(m, now, thread, _WAIT, m[DISCONNECTED], TWO, NO_DEADLINE)
             _go_on(m, ENDS_WAIT, NEVER_NS)
             return
         m[RECEIVE_SET] = 0
         note(m, now, thread, _WAKE, m[RECEIVE_MOVED], ONE, ZERO)
-        _go_on(m, LOWERS_AWAKE, now + m[T_READER_WOKEN])
+        _go_on(m, LOWERS_AWAKE, now + span(m, T_READER_WOKEN))
     elif doing == ENDS_WAIT:
         note(m, now, thread, _WAKE, m[RECEIVE_MOVED], ONE, ZERO)
-        _go_on(m, LOWERS_AWAKE, now + m[T_READER_WOKEN])
+        _go_on(m, LOWERS_AWAKE, now + span(m, T_READER_WOKEN))
     elif doing == CLEARS:
         if m[RECEIVE_SET]:
             m[RECEIVE_SET] = 0
             note(m, now, thread, _CLEAR, m[RECEIVE_MOVED], ZERO, ZERO)
-        m[SEEN_AT] = now
-        _go_on(m, CLEARS_EMPTY, now + m[T_EMPTY_CLEARED])
+        _go_on(m, CLEARS_EMPTY, now + span(m, T_EMPTY_CLEARED))
     else:
         m[RECEIVE_RAISED] = 0
         note(m, now, thread, _STORE, m[RECEIVE_ALERTABLE], ZERO, ONE)
         if doing == LOWERS:
-            _go_on(m, CLEARS, now + m[T_READER_CLEARS])
+            _go_on(m, CLEARS, now + span(m, T_READER_CLEARS))
         else:
-            _go_on(m, LOADS_TAIL, now + m[T_READER_AGAIN])
+            _go_on(m, LOADS_TAIL, now + span(m, T_READER_AGAIN))
 
 
 @compiled
 def _deliver(m: Integers, doing: int, now: int) -> None:
     """One packet goes up and comes back."""
-    thread, seen = m[READER_NUMBER], m[SEEN_AT]
+    thread = m[READER_NUMBER]
     p = m[IN_WRITTEN] + PACKET_FIELDS * (m[RECEIVE_SEEN] & m[FIFO_MASK])
     size = m[p + PACKET_SIZE]
     if doing == CLEARS_EMPTY:
         note(m, now, thread, _CLEAR, m[EMPTY], ZERO, ZERO)
-        _go_on(m, INDICATES, seen + m[T_INDICATED])
+        _go_on(m, INDICATES, now + span(m, T_INDICATED))
     elif doing == INDICATES:
         number = m[RECEIVE_SEEN] + 1
         note(m, now, thread, _RECEIVE, m[ADAPTER_NUMBER], number, size)
@@ -169,10 +173,13 @@ def _deliver(m: Integers, doing: int, now: int) -> None:
         if loop >= 0 and not m[loop + ARRIVES_WHEN_TAKEN]:
             arrive(m, loop, now, m[p + PACKET_SEGMENT])
         note(m, now, thread, _RETURN, m[ADAPTER_NUMBER], number, ZERO)
-        _go_on(m, SETS_EMPTY, seen + m[T_EMPTY_SET])
+        at = now + span(m, T_EMPTY_SET)
+        # What setting an event takes is known when it begins.
+        m[SET_TAKES] = span(m, T_RETURNED)
+        _go_on(m, SETS_EMPTY, at)
     elif doing == SETS_EMPTY:
         note(m, now, thread, _SET, m[EMPTY], ZERO, ZERO)
-        _go_on(m, STORES_HEAD, seen + m[T_RETURNED])
+        _go_on(m, STORES_HEAD, now + m[SET_TAKES])
     else:
         old = m[RECEIVE_OUT]
         m[RECEIVE_OUT] += stored(size)
@@ -181,5 +188,5 @@ def _deliver(m: Integers, doing: int, now: int) -> None:
         m[m[RECEIVE_DELAYS_AT] + m[RECEIVE_DELAYS]] = now - m[p + PACKET_TIME]
         m[RECEIVE_DELAYS] += 1
         if m[SPINS_ON] == ON_RECEIVE_HEAD:
-            m[SPINS_ON], m[CLIENT_AT] = NOTHING, now + m[T_NOTICES]
-        _go_on(m, LOADS_TAIL, seen + m[T_READER_NEXT])
+            m[SPINS_ON], m[CLIENT_AT] = NOTHING, now + span(m, T_NOTICES)
+        _go_on(m, LOADS_TAIL, now + span(m, T_READER_NEXT))

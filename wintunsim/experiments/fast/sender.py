@@ -5,7 +5,8 @@ from __future__ import annotations
 from wintun_model.status import NdisStatus
 from wintun_model.trace import Kind
 from wintunsim.experiments.fast.compiled import compiled
-from wintunsim.experiments.fast.notes import copying, note, stored
+from wintunsim.experiments.fast.notes import note, stored
+from wintunsim.experiments.fast.processors import copying, draw, leave_processor, span
 from wintunsim.experiments.fast.tcp import arrive
 from wintunsim.experiments.fast.words import (
     ARRIVES_WHEN_TAKEN,
@@ -13,7 +14,6 @@ from wintunsim.experiments.fast.words import (
     CHAIN,
     CHAIN_COUNT,
     CHAIN_MOST,
-    CHAIN_START,
     CLIENT_AT,
     CLIENT_DO,
     FIFO_MASK,
@@ -54,6 +54,7 @@ from wintunsim.experiments.fast.words import (
     SEND_SET,
     SEND_TAIL,
     SEND_TAKEN,
+    SENDER,
     SENDER_AT,
     SENDER_DO,
     SENDER_NUMBER,
@@ -68,8 +69,8 @@ from wintunsim.experiments.fast.words import (
     T_REFUSED,
     T_SENT,
     WAIT_ENDED,
-    WAKE,
     WAKEUPS,
+    WAKING,
     ZERO,
     Integers,
     number,
@@ -98,7 +99,7 @@ def send_next(m: Integers) -> None:
     else:
         _end_chain(m, now, _FULL)
         m[REFUSED] += m[CHAIN_COUNT]
-        look_for_packets(m, now - m[T_REFUSED] + m[T_REFUSAL])
+        look_for_packets(m, now + span(m, T_REFUSAL))
 
 
 @compiled
@@ -125,26 +126,29 @@ def look_for_packets(m: Integers, now: int) -> None:
             m[IS_IDLE], m[SENDER_DO] = 1, LOOKS
             m[SENDER_AT] = m[p + OFFERED_TIME] if p < last else NEVER_NS
             m[BLOCKED_AT] = now
+            leave_processor(m, SENDER, now)
             return
     m[IS_IDLE] = 0
     m[HANDED_DOWN] += count
-    m[CHAIN_COUNT], m[CHAIN_START] = count, now
+    m[CHAIN_COUNT] = count
     for c in range(CHAIN, CHAIN + count * PACKET_FIELDS, PACKET_FIELDS):
         note(m, now, m[SENDER_NUMBER], _SEND, m[c + PACKET_SOURCE], m[c + PACKET_NUMBER], m[c + PACKET_SIZE])
-    m[SENDER_DO], m[SENDER_AT] = LOADS_HEAD, now + m[T_LOADED]
+    m[SENDER_DO], m[SENDER_AT] = LOADS_HEAD, now + span(m, T_LOADED)
 
 
 @compiled
 def _load_head(m: Integers, now: int) -> None:
-    required = copied = 0
-    for c in range(CHAIN, CHAIN + m[CHAIN_COUNT] * PACKET_FIELDS, PACKET_FIELDS):
-        size = m[c + PACKET_SIZE]
-        required += stored(size)
-        copied += m[T_EACH] + copying(m, size)
+    required = 0
+    end = CHAIN + m[CHAIN_COUNT] * PACKET_FIELDS
+    for c in range(CHAIN, end, PACKET_FIELDS):
+        required += stored(m[c + PACKET_SIZE])
     if m[SEND_IN] + required - m[SEND_OUT] > m[ROOM]:
-        m[SENDER_DO], m[SENDER_AT] = IS_REFUSED, m[CHAIN_START] + m[T_REFUSED]
-    else:
-        m[SENDER_DO], m[SENDER_AT] = STORES_TAIL, m[CHAIN_START] + m[T_PUBLISHED] + copied
+        m[SENDER_DO], m[SENDER_AT] = IS_REFUSED, now + span(m, T_REFUSED)
+        return
+    published = now + span(m, T_PUBLISHED)
+    for c in range(CHAIN, end, PACKET_FIELDS):
+        published += span(m, T_EACH) + copying(m, m[c + PACKET_SIZE])
+    m[SENDER_DO], m[SENDER_AT] = STORES_TAIL, published
 
 
 @compiled
@@ -160,14 +164,14 @@ def _store_tail(m: Integers, now: int) -> None:
     m[SEND_PEAK] = max(m[SEND_PEAK], m[SEND_IN] - m[SEND_OUT])
     note(m, now, m[SENDER_NUMBER], _STORE, m[SEND_TAIL], m[SEND_IN] & m[MASK], old)
     if m[SPINS_ON] == ON_SEND_TAIL:
-        m[SPINS_ON], m[CLIENT_AT] = NOTHING, now + m[T_NOTICES]
+        m[SPINS_ON], m[CLIENT_AT] = NOTHING, now + span(m, T_NOTICES)
     note(m, now, m[SENDER_NUMBER], _SET, m[SEND_MOVED], m[SEND_SET], ZERO)
     if m[CLIENT_DO] == WAIT_ENDED and m[CLIENT_AT] == NEVER_NS:
-        m[CLIENT_AT] = now + m[WAKE]
+        m[CLIENT_AT] = now + draw(m, WAKING)
         m[WAKEUPS] += 1
     else:
         m[SEND_SET] = 1
-    m[SENDER_DO], m[SENDER_AT] = COMPLETES, now + m[T_COMPLETED]
+    m[SENDER_DO], m[SENDER_AT] = COMPLETES, now + span(m, T_COMPLETED)
 
 
 @compiled
@@ -179,7 +183,7 @@ def _complete(m: Integers, now: int) -> None:
             p = m[SENT] + PACKET_FIELDS * (m[SEND_COMPLETED] & m[FIFO_MASK])
             tell_taken(m, m[p + PACKET_LOOP], m[p + PACKET_SEGMENT], m[p + PACKET_TIME])
         m[SEND_COMPLETED] += 1
-    look_for_packets(m, now + m[T_SENT])
+    look_for_packets(m, now + span(m, T_SENT))
 
 
 @compiled

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from wintun_model.trace import Kind
 from wintunsim.experiments.fast.compiled import compiled
-from wintunsim.experiments.fast.notes import copying, note, stored
+from wintunsim.experiments.fast.notes import note, stored
+from wintunsim.experiments.fast.processors import copying, draw, leave_processor, span
 from wintunsim.experiments.fast.reader import ENDS_WAIT as READER_ENDS_WAIT
 from wintunsim.experiments.fast.sender import tell_taken
 from wintunsim.experiments.fast.words import (
@@ -12,6 +13,7 @@ from wintunsim.experiments.fast.words import (
     ATTEMPT,
     ATTEMPTS,
     BLOCKED_AT,
+    CLIENT,
     CLIENT_AT,
     CLIENT_DO,
     CLIENT_NUMBER,
@@ -25,6 +27,7 @@ from wintunsim.experiments.fast.words import (
     HANDLE_PS,
     HEAD_SEEN,
     IN_WRITTEN,
+    IS_FULL,
     LOOP,
     MASK,
     NEVER_NS,
@@ -99,8 +102,8 @@ from wintunsim.experiments.fast.words import (
     TICK,
     TICK_PHASE,
     WAIT_ENDED,
-    WAKE,
     WAKEUPS,
+    WAKING,
     WHEN_FULL,
     WRITTEN,
     YIELD_AGAIN,
@@ -113,7 +116,7 @@ from wintunsim.experiments.fast.words import (
 (
     LOADS_TAIL, BEGINS_SPIN, ENDS_SPIN, BEGINS_SLEEP, ENDS_SLEEP, RAISES, LOOKS_AGAIN, BEGINS_WAIT, _, LOWERS_AWAKE,
     TAKES, TAKES_LATE, LOWERS, CLEARS,
-    LOADS_HEAD, KNOWS_FULL, WRITES, LOOKS_ALERTABLE, BEGINS_RECHECK, ENDS_RECHECK,
+    LOADS_HEAD, KNOWS_WHETHER_FULL, WRITES, LOOKS_ALERTABLE, BEGINS_RECHECK, ENDS_RECHECK,
     LOADS_FULL, BEGINS_FULL_SPIN, ENDS_FULL_SPIN, YIELDS, BEGINS_FULL_SLEEP, TRIES_AGAIN,
 ) = places(26)  # fmt: skip
 """What the thread does next; `WAIT_ENDED` in between."""
@@ -156,32 +159,33 @@ def _find(m: Integers, now: int, doing: int) -> None:
     """There is a packet; it is copied until it is taken."""
     p = m[SENT] + PACKET_FIELDS * (m[SEND_TAKEN] & m[FIFO_MASK])
     m[SIZE], m[LOOP], m[SEGMENT] = m[p + PACKET_SIZE], m[p + PACKET_LOOP], m[p + PACKET_SEGMENT]
-    _go_on(m, doing, now + m[T_TAKEN] + copying(m, m[SIZE]))
+    _go_on(m, doing, now + span(m, T_TAKEN) + copying(m, m[SIZE]))
 
 
 @compiled
 def _look(m: Integers, doing: int, now: int) -> None:
     """Look for a packet; spin for it, sleep, or say that it waits."""
     if doing == ENDS_SLEEP:
-        _go_on(m, LOADS_TAIL, now + m[T_LOADS])
+        _go_on(m, LOADS_TAIL, now + span(m, T_LOADS))
     elif doing == BEGINS_SLEEP:
+        leave_processor(m, CLIENT, now)
         _go_on(m, ENDS_SLEEP, _after_sleep(m, now + m[SLEEP], m[SLEEPS_FINELY]))
     elif m[SEND_PUT] > m[SEND_TAKEN]:
         if doing == LOADS_TAIL:
             _find(m, now, TAKES)
         else:
-            _go_on(m, LOADS_TAIL, now + m[T_LOADS])
+            _go_on(m, LOADS_TAIL, now + span(m, T_LOADS))
     elif doing == LOADS_TAIL and m[SPIN_LIMIT]:
-        _go_on(m, BEGINS_SPIN, now + m[T_SPINS])
+        _go_on(m, BEGINS_SPIN, now + span(m, T_SPINS))
     elif doing == BEGINS_SPIN:
         m[SPINS_ON] = ON_SEND_TAIL
         _go_on(m, ENDS_SPIN, now + m[SPIN_LIMIT])
     else:
         m[SPINS_ON] = NOTHING
         if m[SLEEP]:
-            _go_on(m, BEGINS_SLEEP, now + m[T_SLEEPS])
+            _go_on(m, BEGINS_SLEEP, now + span(m, T_SLEEPS))
         else:
-            _go_on(m, RAISES, now + m[T_RAISES])
+            _go_on(m, RAISES, now + span(m, T_RAISES))
 
 
 @compiled
@@ -191,26 +195,27 @@ def _wait(m: Integers, doing: int, now: int) -> None:
     if doing == RAISES:
         m[SEND_RAISED] = 1
         note(m, now, thread, _STORE, m[SEND_ALERTABLE], ONE, ZERO)
-        _go_on(m, LOOKS_AGAIN, now + m[T_LOOKS])
+        _go_on(m, LOOKS_AGAIN, now + span(m, T_LOOKS))
     elif doing == LOOKS_AGAIN:
         if m[SEND_PUT] > m[SEND_TAKEN]:
             _find(m, now, TAKES_LATE)
         else:
-            _go_on(m, BEGINS_WAIT, now + m[T_WAITS])
+            _go_on(m, BEGINS_WAIT, now + span(m, T_WAITS))
     elif doing == BEGINS_WAIT and not m[SEND_SET]:
         m[BLOCKED_AT] = now
+        leave_processor(m, CLIENT, now)
         note(m, now, thread, _WAIT, m[SEND_MOVED], ONE, NO_DEADLINE)
         _go_on(m, WAIT_ENDED, NEVER_NS)
     elif doing == LOWERS_AWAKE:
         m[SEND_RAISED] = 0
         note(m, now, thread, _STORE, m[SEND_ALERTABLE], ZERO, ONE)
-        _go_on(m, LOADS_TAIL, now + m[T_LOADS])
+        _go_on(m, LOADS_TAIL, now + span(m, T_LOADS))
     else:
         if doing == BEGINS_WAIT:
             m[SEND_SET] = 0
             m[WAKEUPS] += 1
         note(m, now, thread, _WAKE, m[SEND_MOVED], ZERO, ZERO)
-        _go_on(m, LOWERS_AWAKE, now + m[T_WOKEN])
+        _go_on(m, LOWERS_AWAKE, now + span(m, T_WOKEN))
 
 
 @compiled
@@ -220,12 +225,12 @@ def _take(m: Integers, doing: int, now: int) -> None:
     if doing <= TAKES_LATE:
         _store_head(m, now)
         if doing == TAKES_LATE:
-            _go_on(m, LOWERS, now + m[T_LOWERS])
+            _go_on(m, LOWERS, now + span(m, T_LOWERS))
             return
     elif doing == LOWERS:
         m[SEND_RAISED] = 0
         note(m, now, thread, _STORE, m[SEND_ALERTABLE], ZERO, ONE)
-        _go_on(m, CLEARS, now + m[T_CLEARS])
+        _go_on(m, CLEARS, now + span(m, T_CLEARS))
         return
     elif m[SEND_SET]:
         m[SEND_SET] = 0
@@ -236,9 +241,9 @@ def _take(m: Integers, doing: int, now: int) -> None:
     handled = now + m[HANDLE] + m[HANDLE_PS] * m[SIZE] // 1000
     if m[ECHOES]:
         m[ATTEMPT] = 0
-        _go_on(m, LOADS_HEAD, handled + m[T_PUSH_LOADS])
+        _go_on(m, LOADS_HEAD, handled + span(m, T_PUSH_LOADS))
     else:
-        _go_on(m, LOADS_TAIL, handled + m[T_LOADS])
+        _go_on(m, LOADS_TAIL, handled + span(m, T_LOADS))
 
 
 @compiled
@@ -263,20 +268,20 @@ def _store_head(m: Integers, now: int) -> None:
 def _write(m: Integers, doing: int, now: int) -> None:
     """Write the packet into the receive ring, if there is room, and set the event if the driver waits."""
     if doing == LOADS_HEAD:
-        if m[RECEIVE_IN] + stored(m[SIZE]) - m[RECEIVE_OUT] > m[ROOM]:
-            _go_on(m, KNOWS_FULL, now + m[T_PUSH_TAIL])
-        else:
-            _go_on(m, WRITES, now + m[T_PUSH_TAIL] + m[T_PUSH_STORES] + copying(m, m[SIZE]))
-    elif doing == KNOWS_FULL:
+        m[IS_FULL] = m[RECEIVE_IN] + stored(m[SIZE]) - m[RECEIVE_OUT] > m[ROOM]
+        _go_on(m, KNOWS_WHETHER_FULL, now + span(m, T_PUSH_TAIL))
+    elif doing == KNOWS_WHETHER_FULL and m[IS_FULL]:
         _give_up_or_try_again(m, now)
+    elif doing == KNOWS_WHETHER_FULL:
+        _go_on(m, WRITES, now + span(m, T_PUSH_STORES) + copying(m, m[SIZE]))
     elif doing == WRITES:
         _store_tail(m, now)
-        _go_on(m, LOOKS_ALERTABLE, now + m[T_PUSH_LOOKS])
+        _go_on(m, LOOKS_ALERTABLE, now + span(m, T_PUSH_LOOKS))
     elif m[RECEIVE_RAISED] or (doing == LOOKS_ALERTABLE and m[ALWAYS_SETS]):
         _set_event(m, now)
-        _end_write(m, now + m[T_PUSH_SETS])
+        _end_write(m, now + span(m, T_PUSH_SETS))
     elif doing == LOOKS_ALERTABLE and m[RECHECK_LIMIT]:
-        _go_on(m, BEGINS_RECHECK, now + m[T_RECHECKS])
+        _go_on(m, BEGINS_RECHECK, now + span(m, T_RECHECKS))
     elif doing == BEGINS_RECHECK:
         m[SPINS_ON] = ON_RECEIVE_ALERTABLE
         _go_on(m, ENDS_RECHECK, now + m[RECHECK_LIMIT])
@@ -288,7 +293,7 @@ def _write(m: Integers, doing: int, now: int) -> None:
 @compiled
 def _end_write(m: Integers, now: int) -> None:
     m[WRITTEN] += 1
-    _go_on(m, LOADS_TAIL, now + m[T_LOADS])
+    _go_on(m, LOADS_TAIL, now + span(m, T_LOADS))
 
 
 @compiled
@@ -301,14 +306,14 @@ def _store_tail(m: Integers, now: int) -> None:
     m[RECEIVE_IN] += stored(m[SIZE])
     note(m, now, m[CLIENT_NUMBER], _STORE, m[RECEIVE_TAIL], m[RECEIVE_IN] & m[MASK], old & m[MASK])
     if m[READER_SPINS]:
-        m[READER_SPINS], m[READER_AT] = 0, now + m[T_READER_NOTICES]
+        m[READER_SPINS], m[READER_AT] = 0, now + span(m, T_READER_NOTICES)
 
 
 @compiled
 def _set_event(m: Integers, now: int) -> None:
     note(m, now, m[CLIENT_NUMBER], _SET, m[RECEIVE_MOVED], m[RECEIVE_SET], ZERO)
     if m[READER_DO] == READER_ENDS_WAIT and m[READER_AT] == NEVER_NS:
-        m[READER_AT] = now + m[WAKE]
+        m[READER_AT] = now + draw(m, WAKING)
     else:
         m[RECEIVE_SET] = 1
 
@@ -321,29 +326,30 @@ def _give_up_or_try_again(m: Integers, now: int) -> None:
     m[ATTEMPT] += 1
     if m[ATTEMPT] >= m[ATTEMPTS]:
         m[DROPPED] += 1
-        _go_on(m, LOADS_TAIL, now + m[T_LOADS])
+        _go_on(m, LOADS_TAIL, now + span(m, T_LOADS))
     elif m[WHEN_FULL] == SPIN_AGAIN:
-        _go_on(m, LOADS_FULL, now + m[T_FULL_LOADS])
+        _go_on(m, LOADS_FULL, now + span(m, T_FULL_LOADS))
     elif m[WHEN_FULL] == YIELD_AGAIN:
-        _go_on(m, YIELDS, now + m[T_FULL_YIELDS])
+        _go_on(m, YIELDS, now + span(m, T_FULL_YIELDS))
     elif m[WHEN_FULL] == SLEEP_AGAIN:
-        _go_on(m, BEGINS_FULL_SLEEP, now + m[T_FULL_SLEEPS])
+        _go_on(m, BEGINS_FULL_SLEEP, now + span(m, T_FULL_SLEEPS))
     else:
-        _go_on(m, LOADS_HEAD, now + m[T_PUSH_LOADS])
+        _go_on(m, LOADS_HEAD, now + span(m, T_PUSH_LOADS))
 
 
 @compiled
 def _try_again(m: Integers, doing: int, now: int) -> None:
     if doing == LOADS_FULL:
         m[HEAD_SEEN] = m[RECEIVE_OUT]
-        _go_on(m, BEGINS_FULL_SPIN, now + m[T_FULL_SPINS] - m[T_FULL_LOADS])
+        _go_on(m, BEGINS_FULL_SPIN, now + span(m, T_FULL_SPINS))
     elif doing == BEGINS_FULL_SPIN and m[HEAD_SEEN] == m[RECEIVE_OUT]:
         m[SPINS_ON] = ON_RECEIVE_HEAD
         _go_on(m, ENDS_FULL_SPIN, now + m[FULL_LIMIT])
     elif doing == YIELDS:
-        _go_on(m, TRIES_AGAIN, now + m[T_YIELDED])
+        _go_on(m, TRIES_AGAIN, now + span(m, T_YIELDED))
     elif doing == BEGINS_FULL_SLEEP:
+        leave_processor(m, CLIENT, now)
         _go_on(m, TRIES_AGAIN, _after_sleep(m, now + m[FULL_SLEEP], m[FULL_FINELY]))
     else:
         m[SPINS_ON] = NOTHING
-        _go_on(m, LOADS_HEAD, now + m[T_PUSH_LOADS])
+        _go_on(m, LOADS_HEAD, now + span(m, T_PUSH_LOADS))

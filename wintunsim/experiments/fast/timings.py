@@ -8,7 +8,7 @@ a routine that has changed its shape is refused (`UnknownShape`), never guessed 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from wintun_model.adapter import Packet, SendChain, SendNbl
@@ -29,7 +29,7 @@ class SendTimes:
     loaded: int
     """Head is loaded, and the space counted."""
     published: int
-    """Tail is stored, for a chain of no packets; the event is set at the same time."""
+    """From there to the store of Tail, for a chain of no packets; the event is set at the same time."""
     each: int
     """So much later for each packet."""
     completed: int
@@ -37,7 +37,7 @@ class SendTimes:
     end: int
     """From there to the end of the call."""
     refused: int
-    """A refusal is completed, from the start."""
+    """From the load of Head to the completion of a refusal."""
     refused_end: int
 
 
@@ -69,12 +69,13 @@ class ReadTimes:
     empty_cleared: int
     """From `seen` to the clearing of "empty"."""
     indicated: int
-    """From `seen` to the indication and the return inside of it."""
+    """From there to the indication and the return inside of it."""
     empty_set: int
+    """From there to the setting of "empty"."""
     returned: int
-    """From `seen` to the store of Head."""
+    """From there to the store of Head."""
     next: int
-    """From `seen` to the next load of Tail."""
+    """From there to the next load of Tail."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,23 +118,26 @@ class ClientTimes:
     full_loads: int
     """From where it is known that the ring is full to the load of Head before a spin."""
     full_spins: int
-    """From there, too, to the look that begins the spin."""
+    """From there to the look that begins the spin."""
     full_yields: int
+    """From where it is known that the ring is full to the yield."""
     yielded: int
     """What yielding takes from there on."""
     full_sleeps: int
+    """From where it is known that the ring is full to the beginning of a sleep."""
 
 
 @dataclass(frozen=True, slots=True)
 class Timings:
-    """All of them, and what is not part of a routine."""
+    """All of them."""
 
     send: SendTimes
     read: ReadTimes
     client: ClientTimes
-    wake: int
-    copy: int
-    """What copying takes, in ps a byte."""
+
+    def as_list(self) -> list[int]:
+        """Every one, in their order."""
+        return [getattr(part, item.name) for part in (self.send, self.read, self.client) for item in fields(part)]
 
 
 def _chain(count: int) -> SendChain:
@@ -164,7 +168,7 @@ def _send_times(costs: Costs, revision: Revision) -> SendTimes:
     if refusals[0] != refusals[1] or refusals[0][0] != one[0]:
         raise UnknownShape("a refusal takes longer for more packets")
     loaded, completed, end = refusals[0]
-    return SendTimes(loaded, one[1] - each, each, one[2], one[3], completed, end)
+    return SendTimes(loaded, one[1] - each - loaded, each, one[2], one[3], completed - loaded, end - completed)
 
 
 def _read_times(costs: Costs, revision: Revision) -> ReadTimes:
@@ -177,7 +181,7 @@ def _read_times(costs: Costs, revision: Revision) -> ReadTimes:
         "Load receive.Head", "Load receive.Tail", "Spin", *body, "Load receive.Tail", "Spin", "Store receive.Alertable"
     )
     begins, spun = times[1], times[2]
-    cleared, indicated, is_empty, returned, following = (time - spun for time in times[3:8])
+    cleared, indicated, is_empty, returned, following = (times[place + 1] - times[place] for place in range(2, 7))
 
     # It waits, and is woken.
     adapter, _, ring = world(revision)
@@ -347,18 +351,33 @@ def _retry_times(costs: Costs, revision: Revision, strategy: WriteStrategy) -> S
         loads = ("Load receive.Head",) * (name == "Spin")
         times = one.expect("Load receive.Head", "Load receive.Tail", *loads, name)
         if loads:
-            spins = times[2] - times[1], times[3] - times[1]
+            spins = times[2] - times[1], times[3] - times[2]
         else:
             others[name] = times[2] - times[1]
     return (*spins, others["Yield"], costs.yield_ns, others["Sleep"])
 
 
-def measure(costs: Costs, revision: Revision, client: Client) -> Timings:
-    """The timings of one machine, driver and client. UnknownShape when a routine goes another way than known here."""
-    return Timings(
-        _send_times(costs, revision),
-        _read_times(costs, revision),
-        _client_times(costs, revision, client),
-        costs.typical("wake_ns"),
-        costs.typical("copy_ps_per_byte"),
-    )
+DRAWN = ("lock_ns", "event_ns", "system_call_ns", "ndis_ns")
+"""The figures of `Costs` that a part of a routine may take by chance."""
+
+
+def measure(costs: Costs, revision: Revision, client: Client) -> tuple[list[int], list[list[int]]]:
+    """The timings of one machine, driver and client: what is always the same, and how often `DRAWN` come on top.
+
+    Both as `Timings.as_list` has them. UnknownShape when a routine goes another way than known here.
+    """
+    varying = [name for name in DRAWN if not isinstance(getattr(costs, name), int)]
+    fixed = replace(costs, **dict.fromkeys(varying, 0))
+
+    def measured(costs: Costs) -> list[int]:
+        times = Timings(
+            _send_times(costs, revision), _read_times(costs, revision), _client_times(costs, revision, client)
+        )
+        return times.as_list()
+
+    plain = measured(fixed)
+    counts = []
+    for name in DRAWN:
+        changed = measured(replace(fixed, **{name: 1})) if name in varying else plain
+        counts.append([more - time for more, time in zip(changed, plain, strict=True)])
+    return plain, counts

@@ -11,7 +11,6 @@ count modulo the area's length. Constants are numpy's, so that what is compiled 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -19,7 +18,6 @@ from numpy.typing import NDArray
 
 from wintun_model.errors import ModelError
 from wintun_model.trace import RECORD_LENGTH
-from wintunsim.experiments.fast.timings import Timings
 from wintunsim.kernel.ndis import CHAIN_PACKETS
 
 Integers = NDArray[np.int64]
@@ -46,8 +44,14 @@ CHAIN_MOST = number(CHAIN_PACKETS)
 RECORD = number(RECORD_LENGTH)
 
 (
-    HAS_BEGUN, BEGUN, UNTIL, NOW, BLOCKED_AT, SEQUENCE, FOREIGN_AT, FOREIGN, OVERFLOWS,
-    CLIENT_AT, CLIENT_DO, READER_AT, READER_DO, SENDER_AT, SENDER_DO,
+    HAS_BEGUN, BEGUN, LOOKS_FIRST, UNTIL, NOW, BLOCKED_AT, SEQUENCE, FOREIGN_AT, FOREIGN, OVERFLOWS,
+    CLIENT_AT, READER_AT, SENDER_AT, CLIENT_DO, READER_DO, SENDER_DO,
+    # Processors, if they are limited: how many, who has which since when, and how long threads have had one.
+    PROCESSORS, PROCESSORS_AT, IDLE_AFTER,
+    CLIENT_PROCESSOR, READER_PROCESSOR, SENDER_PROCESSOR, CLIENT_SINCE, READER_SINCE, SENDER_SINCE,
+    CLIENT_BUSY, READER_BUSY, SENDER_BUSY,
+    # Draws: whether there are any, where they are, whether some run short; what setting its event takes the reader.
+    VARIES, DRAWS_AT, DRAWS_SHORT, SET_TAKES,
     # Records of the trace: how many there are, whether anybody wants them, whether one has a subject without a number.
     ROWS, ROWS_AT, KEEPS_ROWS, UNNAMED,
     # Numbers in the trace.
@@ -62,16 +66,16 @@ RECORD = number(RECORD_LENGTH)
     RECEIVE_DELAYS_AT, IN_WRITTEN,
     # What the system sends: the window of what is due, the queue of what is to go at once, the chain under way.
     OFFERED_AT, OFFERED, OFFERED_LAST, OFFERED_ENDS, QUEUE, QUEUE_FIRST, QUEUE_LAST, QUEUE_MASK, CHAIN_COUNT,
-    CHAIN_START, IS_IDLE, HANDED_DOWN, REFUSED, LOOPS, LOOPS_COUNT,
+    IS_IDLE, HANDED_DOWN, REFUSED, LOOPS, LOOPS_COUNT,
     # The packet that the client has, what it spins on, and its counts.
-    SIZE, LOOP, SEGMENT, SPINS_ON, ATTEMPT, HEAD_SEEN, READ, READ_BYTES, WRITTEN, DROPPED, WAKEUPS,
+    SIZE, LOOP, SEGMENT, SPINS_ON, IS_FULL, ATTEMPT, HEAD_SEEN, READ, READ_BYTES, WRITTEN, DROPPED, WAKEUPS,
     # The driver's reader.
-    READER_SPINS, SEEN_AT, RECEIVED,
+    READER_SPINS, RECEIVED,
     # How the client is.
     ECHOES, SPIN_LIMIT, SLEEP, SLEEPS_FINELY, HANDLE, HANDLE_PS, ALWAYS_SETS, RECHECK_LIMIT,
-    WHEN_FULL, ATTEMPTS, FULL_LIMIT, FULL_SLEEP, FULL_FINELY, TICK, TICK_PHASE, WAKE, COPY_PS,
+    WHEN_FULL, ATTEMPTS, FULL_LIMIT, FULL_SLEEP, FULL_FINELY, TICK, TICK_PHASE,
     SCALARS,
-) = places(103)  # fmt: skip
+) = places(117)  # fmt: skip
 """Places of single numbers."""
 
 DROP, SPIN_AGAIN, YIELD_AGAIN, SLEEP_AGAIN, AT_ONCE = places(5)
@@ -112,18 +116,29 @@ ACK_TIME, ACK_EXPECTED, ACK_SEGMENT, ACK_FIELDS = places(4)
     T_LOADS, T_SPINS, T_NOTICES, T_SLEEPS, T_RAISES, T_LOOKS, T_WAITS, T_WOKEN, T_TAKEN, T_LOWERS, T_CLEARS,
     T_PUSH_LOADS, T_PUSH_TAIL, T_PUSH_STORES, T_PUSH_LOOKS, T_PUSH_SETS, T_RECHECKS, T_FULL_LOADS, T_FULL_SPINS,
     T_FULL_YIELDS, T_YIELDED, T_FULL_SLEEPS,
-    CHAIN,
+    TIMES_END,
 ) = places(46, SCALARS)  # fmt: skip
-"""The fields of `SendTimes`, `ReadTimes` and `ClientTimes` in their order; then the packets of the chain."""
+"""The fields of `SendTimes`, `ReadTimes` and `ClientTimes` in their order."""
 
+TIMES = TIMES_END - SCALARS
+LOCK, EVENT, SYSTEM_CALL, NDIS, COPY, WAKING, SWITCHING, IDLE_EXIT, FIGURES = places(9)
+"""Figures that may be drawn: those of `timings.DRAWN`, which parts of routines are made of, and others."""
+DRAWN_FIGURES = NDIS + 1
+DRAWS_MOST = number(1 << 12)
+DRAWS_LEAST = number(2 * CHAIN_PACKETS)
+"""So many draws of each figure are at hand whenever somebody goes on."""
+COUNTS_AT = TIMES_END
+"""From here on: how often each of the first figures comes on top of each of the timings."""
+VARIES_AT = COUNTS_AT + DRAWN_FIGURES * TIMES
+"""From here on: whether each figure varies; then what it is otherwise; then how many of its draws have been taken."""
+FIXED_AT = VARIES_AT + FIGURES
+TAKEN_AT = FIXED_AT + FIGURES
+CHAIN = TAKEN_AT + FIGURES
 
-def times_of(timings: Timings) -> Integers:
-    """What stands from `T_LOADED` up to `CHAIN`."""
-    parts = (timings.send, timings.read, timings.client)
-    times = [getattr(part, field.name) for part in parts for field in fields(part)]
-    if len(times) != CHAIN - SCALARS:
-        raise ModelError(f"there are {len(times)} timings, and places for {CHAIN - SCALARS}")
-    return np.array(times, dtype=np.int64)
+PROCESSOR_THREAD, PROCESSOR_LAST, PROCESSOR_IDLE_SINCE, PROCESSOR_FIELDS = places(4)
+"""A processor's fields: which of the three threads has it, and had it last (-1 for none), since when it is idle."""
+CLIENT, READER, SENDER, NOBODY = map(number, (0, 1, 2, -1))
+THREADS = number(3)
 
 
 def power_of_two(least: int) -> int:
@@ -131,7 +146,9 @@ def power_of_two(least: int) -> int:
     return 1 << max(0, int(least) - 1).bit_length()
 
 
-def new_run(capacity: int, timings: Timings, windows: Sequence[int]) -> Integers:
+def new_run(
+    capacity: int, timings: Sequence[int], counts: Sequence[Sequence[int]], windows: Sequence[int], processors: int
+) -> Integers:
     """`m` for a run in which nothing has happened. `windows` are those of the connections, in segments."""
     # The shortest packet takes 24 bytes of a ring, and a chain may be taken before it is completed.
     packets = power_of_two(capacity // 24 + CHAIN_PACKETS)
@@ -148,6 +165,8 @@ def new_run(capacity: int, timings: Timings, windows: Sequence[int]) -> Integers
     area(ROWS_AT, ROWS_MOST * RECORD)
     area(SEND_DELAYS_AT, DELAYS_MOST)
     area(RECEIVE_DELAYS_AT, DELAYS_MOST)
+    area(DRAWS_AT, FIGURES * DRAWS_MOST)
+    area(PROCESSORS_AT, processors * PROCESSOR_FIELDS)
     area(OFFERED_AT, OFFERED_PACKETS * OFFERED_FIELDS)
     area(SENT, packets * PACKET_FIELDS)
     area(IN_WRITTEN, packets * PACKET_FIELDS)
@@ -158,7 +177,10 @@ def new_run(capacity: int, timings: Timings, windows: Sequence[int]) -> Integers
         area(k + SEGMENTS_AT, window * SEGMENT_FIELDS)
         area(k + ACKS, 8 * window * ACK_FIELDS)
     m = np.zeros(place, dtype=np.int64)
-    m[SCALARS:CHAIN] = times_of(timings)
+    if len(timings) != TIMES or len(counts) != DRAWN_FIGURES:
+        raise ModelError(f"there are {len(timings)} timings, and places for {TIMES}")
+    m[SCALARS:TIMES_END] = timings
+    m[COUNTS_AT:VARIES_AT] = np.array(counts).ravel()
     for name, begin in begins.items():
         m[name] = begin
     for k, window in zip(loops.tolist(), segments, strict=True):
@@ -167,4 +189,5 @@ def new_run(capacity: int, timings: Timings, windows: Sequence[int]) -> Integers
     m[MASK], m[ROOM], m[FIFO_MASK] = capacity - 1, capacity - 4, packets - 1
     m[OFFERED] = m[OFFERED_LAST] = begins[OFFERED_AT]
     m[FOREIGN_AT] = NEVER_NS
+    m[PROCESSORS] = processors
     return m
