@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import islice
 from typing import Any
+
+import numpy as np
 
 from wintunsim.experiments.fast import words
 from wintunsim.experiments.fast.reasons import Unable
@@ -38,7 +41,7 @@ class Draws:
             m[words.VARIES] |= sampler is not None
             if sampler is not None and figure < words.DRAWN_FIGURES:
                 count = m[words.COUNTS_AT + figure * words.TIMES + words.T_LOADED - words.SCALARS]
-                self._put(m, figure, [sampler() for _ in range(count)])
+                self._put(m, figure, _taken(sampler, int(count)))
             m[words.TAKEN_AT + figure] = 0
 
     def draw(self, m: Integers) -> None:
@@ -47,8 +50,8 @@ class Draws:
         for figure, sampler in enumerate(self._samplers):
             taken = int(m[words.TAKEN_AT + figure])
             if sampler is not None and taken:
-                left = m[begin + figure * most + taken : begin + (figure + 1) * most].tolist()
-                self._put(m, figure, left + [sampler() for _ in range(taken)])
+                left = m[begin + figure * most + taken : begin + (figure + 1) * most]
+                self._put(m, figure, np.concatenate((left, _taken(sampler, taken))))
                 m[words.TAKEN_AT + figure] = 0
         m[words.DRAWS_SHORT] = 0
 
@@ -59,9 +62,13 @@ class Draws:
         self.draw(m)
 
     @staticmethod
-    def _put(m: Integers, figure: int, values: list[int]) -> None:
+    def _put(m: Integers, figure: int, values: Integers) -> None:
         begin = int(m[words.DRAWS_AT] + figure * words.DRAWS_MOST)
         m[begin : begin + len(values)] = values
+
+
+def _taken(sampler: Callable[[], int], count: int) -> Integers:
+    return np.fromiter(islice(iter(sampler, None), count), dtype=np.int64, count=count)
 
 
 def hold_processor(machine: Machine, thread: Thread) -> None:
