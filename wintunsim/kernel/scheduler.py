@@ -85,6 +85,7 @@ class Scheduler:
         thread.number = self.trace.define(name, self.time())
         thread.rank = thread.number << _RANK_SHIFT
         thread.greenlet = greenlet.greenlet(self._thread_main, self._hub)
+        thread.switch = thread.greenlet.switch
         self.threads.append(thread)
         self.trace.record((self.time(), self._current_number(), Kind.THREAD_START, thread.number, priority, 0))
         self.make_ready(thread, self.time() + delay_ns)
@@ -204,24 +205,30 @@ class Scheduler:
         if thread is None or thread.is_killed:
             self._refuse()
         assert thread is not None
-        self._order = order = self._order + 1
         ready = self._ready
-        entry = heappushpop(ready, (self.now, thread.rank + order, thread, thread.generation))
-        while entry[3] != entry[2].generation:
-            entry = heappop(ready)
-        time_ns, _, following, _ = entry
-        foreign = self.foreign
-        if time_ns >= foreign:
+        # At one time a thread has one entry that counts, so its rank alone puts it in its place.
+        entry = heappushpop(ready, (self.now, thread.rank, thread, thread.generation))
+        time_ns, rank, following, generation = entry
+        while generation != following.generation:
+            entry = time_ns, rank, following, generation = heappop(ready)
+        horizon = self.foreign
+        if time_ns >= horizon:
             heappush(ready, entry)
             self.current = None
             self._hub.switch()
         else:
             self.now = time_ns
-            self.horizon = self._horizon_of(following)
+            # What `_horizon_of` comes to.
+            horizon -= 1
+            if ready:
+                due, order, _, _ = ready[0]
+                if due <= horizon:
+                    horizon = due if order > following.rank else due - 1
+            self.horizon = horizon
             if following is thread:
                 return
             self.current = following
-            following.greenlet.switch()
+            following.switch()
         if thread.is_killed:
             raise ThreadKilled
         if thread.interruption is not None:
@@ -274,7 +281,7 @@ class Scheduler:
         """Leave `thread` for whoever is due next; comes back when it is its turn again."""
         following = self._next_thread()
         if following is not thread:
-            (self._hub if following is None else following.greenlet).switch()
+            (self._hub.switch if following is None else following.switch)()
         if thread.is_killed:
             raise ThreadKilled
         if thread.interruption is not None:
@@ -335,7 +342,7 @@ class Scheduler:
         self.foreign = self.environment.next_time()
         try:
             while (thread := self._next_thread()) is not None:
-                thread.greenlet.switch()
+                thread.switch()
                 self.current = None
                 self.foreign = self.environment.next_time()
                 self.trace.checkpoint()
