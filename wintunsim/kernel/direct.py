@@ -22,6 +22,7 @@ from wintun_model import client, client_strategies, receive, ring, send, session
 from wintun_model import operations as op
 from wintunsim.kernel.clock_use import COSTS_LATER, PRIVATE, VISIBLE, clock_use
 from wintunsim.kernel.machine import Machine
+from wintunsim.kernel.performers import UNCONTENDED
 from wintunsim.kernel.prices import Price
 from wintunsim.kernel.syntax import code_of, expression_of_text, source_tree, unplaced
 
@@ -80,16 +81,6 @@ ATTRIBUTES: dict[str, type[op.Operation]] = {
 
 _INLINE: dict[type[op.Operation], str] = {op.Get: "value", op.IsSet: "signalled"}
 """Effects that are no more than an attribute of the only field."""
-_UNCONTENDED: dict[type[op.Operation], str] = {
-    op.Acquire: "if {lock}.exclusive is None and not {lock}.shared and not {lock}.waiters:\n"
-    "    {lock}.exclusive = _m.current\nelse:\n    {effect}",
-    op.AcquireShared: "if {lock}.exclusive is None and not {lock}.waiters:\n"
-    "    {lock}.shared += 1\nelse:\n    {effect}",
-    op.Release: "if {lock}.exclusive is not None and not {lock}.waiters:\n"
-    "    {lock}.exclusive = None\nelse:\n    {effect}",
-    op.ReleaseShared: "if {lock}.shared and not {lock}.waiters:\n    {lock}.shared -= 1\nelse:\n    {effect}",
-}
-"""What a lock operation comes to when nobody waits; else its effect is called."""
 _TIMELESS = frozenset(
     (
         op.Allocate,
@@ -201,9 +192,9 @@ class _Compiler:
             statements += code_of("_m.now = _t\nif _t > _m.horizon:\n    _m.give_way()")
         else:
             statements += code_of(f"_m.now = _t = _t + {cost}\nif _t > _m.horizon:\n    _m.give_way()")
-        if kind in _UNCONTENDED and targets is None and self.inlines_locks:
+        if kind in UNCONTENDED and targets is None and self.inlines_locks:
             lock, name = ast.unparse(plain[0]), f"_e_{kind.__name__}"
-            return statements + code_of(_UNCONTENDED[kind].format(lock=lock, effect=f"{name}({lock})\n    _t = _m.now"))
+            return statements + code_of(UNCONTENDED[kind].format(lock=lock, effect=f"{name}({lock})\n    _t = _m.now"))
         effect = self._effect(kind, plain, keywords)
         statements.append(ast.Expr(effect) if targets is None else ast.Assign(targets, effect))
         if use == COSTS_LATER:
