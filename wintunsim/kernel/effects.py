@@ -61,12 +61,18 @@ class WordWatch:
     Watches of the same word share their waiters (`other` is one that is there), so each of them stands for all.
     """
 
+    __slots__ = ("number", "value", "waiters", "word")
+
     def __init__(self, word: op.Word, value: int, other: WordWatch | None = None) -> None:
-        self.name = f"{word.name} moved"
         self.number = 0
         self.waiters: list[Any] = [] if other is None else other.waiters
         self.word = word
         self.value = value
+
+    @property
+    def name(self) -> str:
+        """What is waited for, in words."""
+        return f"{self.word.name} moved"
 
     def is_signalled(self, thread: object) -> bool:
         """Whether the word differs now."""

@@ -103,11 +103,16 @@ class Machine(Scheduler):
         if thread is None or thread.is_killed:
             self._refuse()
         assert thread is not None
-        self._enter_wait(thread, objects, False)
+        thread.wait_objects = objects = tuple(objects)
+        thread.wait_all = False
+        thread.waiting_since_ns = self.now
+        for item in objects:
+            item.waiters.append(thread)
         thread.wake_ns = wake_ns
-        index = int(self.block(deadline_ns))
+        index: int = self.block(deadline_ns)
         thread.wake_ns = None
-        self.forget_wait(thread)
+        if thread.wait_objects:
+            self.forget_wait(thread)
         return index
 
     def spin(self, objects: Sequence[Waitable], deadline_ns: int, *, yields: bool = True) -> int:
@@ -138,17 +143,19 @@ class Machine(Scheduler):
                     item.consume(thread)
                 return 0
             return None
-        for index, item in enumerate(objects):
+        index = 0
+        for item in objects:
             if item.is_signalled(thread):
                 item.consume(thread)
                 return index
+            index += 1  # noqa: SIM113 - a loop over one or two is quicker without enumerate
         return None
 
     def signalled(self, item: Waitable) -> None:
         """`item` may satisfy waits now: wake those whose wait it does, first come first served."""
         if not item.waiters:
             return
-        for thread in list(item.waiters):
+        for thread in item.waiters.copy():
             index = self._try_satisfy(thread, thread.wait_objects, thread.wait_all)
             if index is not None:
                 self.forget_wait(thread)
@@ -158,8 +165,9 @@ class Machine(Scheduler):
     def forget_wait(self, thread: Thread) -> None:
         """`thread` waits for nothing any more."""
         for item in thread.wait_objects:
-            while thread in item.waiters:
-                item.waiters.remove(thread)
+            waiters = item.waiters
+            while thread in waiters:
+                waiters.remove(thread)
         thread.wait_objects = ()
 
     def set_event(self, event: Event) -> None:
@@ -179,5 +187,9 @@ class Machine(Scheduler):
         """Clear an event; no cost of its own."""
         if event.signalled:
             number = event.number or self._number_of(event)
-            self._record((self.time(), self._current_number(), _CLEAR, number, 0, 0))
+            thread = self.current
+            if thread is not None:
+                self._record((self.now, thread.number, _CLEAR, number, 0, 0))
+            else:
+                self._record((self.time(), 0, _CLEAR, number, 0, 0))
             event.signalled = False

@@ -180,10 +180,12 @@ class Scheduler:
     def _push(self, thread: Thread, time_ns: int) -> None:
         self._order = order = self._order + 1
         heappush(self._ready, (time_ns, thread.rank + order, thread, thread.generation))
+        current = self.current
         if time_ns <= self.horizon:
-            is_first = self.current is None or thread.rank < self.current.rank
-            self.horizon = min(self.horizon, time_ns - is_first)
-        if self.current is None and time_ns < self._pump_due:
+            due = time_ns - 1 if current is None or thread.rank < current.rank else time_ns
+            if due < self.horizon:
+                self.horizon = due
+        if current is None and time_ns < self._pump_due:
             self._schedule_pump(time_ns)
 
     def spend(self, cost_ns: int) -> None:
@@ -241,15 +243,25 @@ class Scheduler:
             self._refuse()
         assert thread is not None
         self._stop_running(thread, deadline_ns)
-        self._switch(thread)
+        following = self._next_thread()
+        if following is not thread:
+            (self._hub.switch if following is None else following.switch)()
+        if thread.is_killed:
+            raise ThreadKilled
+        if thread.interruption is not None:
+            self._raise_interruption(thread)
         return thread.wake_value
 
     def _stop_running(self, thread: Thread, deadline_ns: int) -> None:
         """The running thread is about to block."""
-        thread.generation += 1
+        thread.generation = generation = thread.generation + 1
         thread.wake_value = TIMED_OUT
         if deadline_ns < FOREVER:
-            self._push(thread, max(deadline_ns, self.now))
+            # Who runs next finds its own horizon.
+            self._order = order = self._order + 1
+            now = self.now
+            due = deadline_ns if deadline_ns > now else now
+            heappush(self._ready, (due, thread.rank + order, thread, generation))
 
     def block_on(self, lock: Lock) -> None:
         """Block the running thread until it is handed `lock`."""
@@ -318,8 +330,9 @@ class Scheduler:
     def _horizon_of(self, thread: Thread) -> int:
         """Up to when `thread` may act before anybody else's turn comes."""
         horizon = self.foreign - 1
-        if self._ready:
-            time_ns, order, _, _ = self._ready[0]
+        ready = self._ready
+        if ready:
+            time_ns, order, _, _ = ready[0]
             due = time_ns if order > thread.rank else time_ns - 1
             if due < horizon:
                 return due

@@ -20,7 +20,9 @@ def _not_started() -> object:
 class Waitable(Protocol):
     """A kernel object that threads can wait for (spec win32 §3). `waiters` are the waiting threads, oldest first."""
 
-    name: str
+    @property
+    def name(self) -> str: ...
+
     number: int
     waiters: list[Any]
 
