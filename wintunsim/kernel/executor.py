@@ -14,7 +14,7 @@ from typing import Any, Protocol, TypeVar
 
 from wintun_model import operations as op
 from wintun_model.errors import DriverFault, ModelError
-from wintunsim.kernel.clock_use import COSTS_LATER, DRAWN, VISIBLE, clock_use, costs_of, prices_of
+from wintunsim.kernel.clock_use import costs_of, prices_of
 from wintunsim.kernel.direct import compile_routines
 from wintunsim.kernel.effects import Surroundings, TimedEffects
 from wintunsim.kernel.machine import Machine, ThreadKilled
@@ -74,20 +74,13 @@ class Executor:
         plain = self.effects.table
         cost = {kind: costs.get(kind, machine.costs.load_ns) for kind in plain}
         prices = prices_of(machine.prices, in_user_mode=kernel is not None)
-        self._table: dict[type[op.Operation], tuple[Callable[[Any], Any], Any, int]] = {}
-        """By operation: its effect, its cost in ns or what draws it, its use of the clock."""
         locks_are_plain = not isinstance(machine, LimitedMachine) and not isinstance(self.effects, BufferedEffects)
-        performed = performers(machine, plain, inlines_locks=locks_are_plain)
-        for kind, perform in performed.items():
-            use = clock_use(kind) + (DRAWN if kind in prices else 0)
-            self._table[kind] = (perform, prices.get(kind, cost[kind]), use)
+        self._table = performers(machine, plain, {**cost, **prices}, inlines_locks=locks_are_plain)
         self._direct: dict[CodeType, Callable[..., Any]] = {}
         self._called: dict[Any, Callable[..., Any]] = {}
         """The same by the routine itself, for those that were called already."""
         if engine == "direct":
-            self._direct = compile_routines(
-                machine, plain, {**cost, **prices}, self.run, inlines_locks=locks_are_plain
-            )
+            self._direct = compile_routines(machine, plain, {**cost, **prices}, self.run, inlines_locks=locks_are_plain)
 
     def replace(self, routine: Callable[..., op.Routine[Any]], function: Callable[..., Any]) -> None:
         """Have `function` called with the routine's arguments wherever that routine is to begin."""
@@ -132,40 +125,24 @@ class Executor:
         return lambda *arguments: step(routine(*arguments))
 
     def _step(self, routine: op.Routine[T]) -> T:
-        machine, table, kind_of = self.machine, self._table, type
-        send = routine.send
+        table, kind_of, send = self._table, type, routine.send
         value: Any = None
-        now = machine.now
         try:
             while True:
                 operation = send(value)
-                perform, cost, use = table[kind_of(operation)]
-                if not use:
-                    now += cost
-                    value = perform(operation)
-                    continue
-                if use > VISIBLE:
-                    if use >= DRAWN:
-                        cost, use = cost(), use - DRAWN
-                    if use == COSTS_LATER:
-                        machine.now = now
-                        if now > machine.horizon:
-                            machine.give_way()
-                        value = perform(operation)
-                        now = machine.now + cost
-                        continue
-                machine.now = now = now + cost
-                if now > machine.horizon and use == VISIBLE:
-                    machine.give_way()
-                value = perform(operation)
-                now = machine.now
+                value = table[kind_of(operation)](operation)
         except StopIteration as stop:
-            machine.now = now
+            machine = self.machine
+            machine.now += machine.owed_ns
+            machine.owed_ns = 0
             return stop.value  # type: ignore[no-any-return]
         except KeyError as error:
             if isinstance(error.args[0], type):
                 raise ModelError(f"{error.args[0].__name__} is outside the vocabulary of operations") from error
             raise
+        finally:
+            # What a routine owes that fails is not paid any more.
+            self.machine.owed_ns = 0
 
     def request(self, routine: op.Routine[T]) -> T:
         """Run a routine in kernel mode: a thread that is terminated meanwhile ends only when the routine has ended."""

@@ -8,8 +8,8 @@ come before threads, and threads in the order of their start, whatever else runs
 from __future__ import annotations
 
 from collections.abc import Callable
-from heapq import heappop, heappush, heappushpop
-from typing import Any
+from heapq import heappop, heappush
+from typing import Any, NoReturn
 
 import greenlet
 import simpy
@@ -40,7 +40,7 @@ class Scheduler:
 
     __slots__ = (
         "_hub", "_order", "_pump_due", "_pump_event", "_ready", "_record", "costs", "current", "environment",
-        "foreign", "horizon", "latest", "limit", "now", "prices", "threads", "trace",
+        "foreign", "horizon", "latest", "limit", "now", "owed_ns", "prices", "threads", "trace",
     )  # fmt: skip
 
     prices: Prices  # What the costs come to each time; the `Machine` makes it.
@@ -49,6 +49,8 @@ class Scheduler:
         self.costs = costs
         self.now = 0
         """The running thread's virtual time in ns."""
+        self.owed_ns = 0
+        """What the running thread's routine has still to let pass: the costs since its last use of the clock."""
         self.latest = 0
         """How far time has come in all runs, in ns."""
         self.horizon = FOREVER
@@ -203,65 +205,23 @@ class Scheduler:
 
     def give_way(self) -> None:
         """Let everybody run who is due before `now`, the running thread's time."""
-        thread = self.current
-        if thread is None or thread.is_killed:
-            self._refuse()
-        assert thread is not None
-        ready = self._ready
-        # At one time a thread has one entry that counts, so its rank alone puts it in its place.
-        entry = heappushpop(ready, (self.now, thread.rank, thread, thread.generation))
-        time_ns, rank, following, generation = entry
-        while generation != following.generation:
-            entry = time_ns, rank, following, generation = heappop(ready)
-        horizon = self.foreign
-        if time_ns >= horizon:
-            heappush(ready, entry)
-            self.current = None
-            self._hub.switch()
-        else:
-            self.now = time_ns
-            # What `_horizon_of` comes to.
-            horizon -= 1
-            if ready:
-                due, order, _, _ = ready[0]
-                if due <= horizon:
-                    horizon = due if order > following.rank else due - 1
-            self.horizon = horizon
-            if following is thread:
-                return
-            self.current = following
-            following.switch()
-        if thread.is_killed:
-            raise ThreadKilled
-        if thread.interruption is not None:
-            self._raise_interruption(thread)
+        raise NotImplementedError
 
     def block(self, deadline_ns: int = FOREVER) -> Any:
         """Block the running thread until `make_ready`, or until `deadline_ns`, which gives `TIMED_OUT`."""
         thread = self.current
         if thread is None or thread.is_killed:
             self._refuse()
-        assert thread is not None
         self._stop_running(thread, deadline_ns)
-        following = self._next_thread()
-        if following is not thread:
-            (self._hub.switch if following is None else following.switch)()
-        if thread.is_killed:
-            raise ThreadKilled
-        if thread.interruption is not None:
-            self._raise_interruption(thread)
+        self._switch(thread)
         return thread.wake_value
 
     def _stop_running(self, thread: Thread, deadline_ns: int) -> None:
         """The running thread is about to block."""
-        thread.generation = generation = thread.generation + 1
+        thread.generation += 1
         thread.wake_value = TIMED_OUT
         if deadline_ns < FOREVER:
-            # Who runs next finds its own horizon.
-            self._order = order = self._order + 1
-            now = self.now
-            due = deadline_ns if deadline_ns > now else now
-            heappush(self._ready, (due, thread.rank + order, thread, generation))
+            self._push(thread, max(deadline_ns, self.now))
 
     def block_on(self, lock: Lock) -> None:
         """Block the running thread until it is handed `lock`."""
@@ -272,7 +232,7 @@ class Scheduler:
         self.block()
         thread.waiting_for = ""
 
-    def _refuse(self) -> None:
+    def _refuse(self) -> NoReturn:
         thread, running = self.current, greenlet.getcurrent()
         if thread is None:
             # The host unwinds the greenlets of a machine that is gone, as if they were killed.
