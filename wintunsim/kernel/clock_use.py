@@ -47,8 +47,6 @@ lock for which any order is one that a real machine may take. So runs need a thi
 ordered exactly: ring words, events, waits, calls to NDIS. (The exploring executor orders everything.)
 """
 PRIVATE, VISIBLE, COSTS_LATER = 1, 2, 3
-DRAWN = 4
-"""Added to one of these, or to 0, for an operation whose cost is drawn each time."""
 
 
 def clock_use(kind: type[op.Operation]) -> int:

@@ -20,8 +20,10 @@ from typing import Any
 
 from wintun_model import client, client_strategies, receive, ring, send, session
 from wintun_model import operations as op
+from wintun_model.effects import load
 from wintunsim.kernel.clock_use import COSTS_LATER, PRIVATE, VISIBLE, clock_use
 from wintunsim.kernel.machine import Machine
+from wintunsim.kernel.performers import UNCONTENDED
 from wintunsim.kernel.prices import Price
 from wintunsim.kernel.syntax import code_of, expression_of_text, source_tree, unplaced
 
@@ -78,18 +80,12 @@ ATTRIBUTES: dict[str, type[op.Operation]] = {
 }
 """Operations that their noun made once, by the attribute that holds them."""
 
-_INLINE: dict[type[op.Operation], str] = {op.Get: "value", op.IsSet: "signalled"}
-"""Effects that are no more than an attribute of the only field."""
-_UNCONTENDED: dict[type[op.Operation], str] = {
-    op.Acquire: "if {lock}.exclusive is None and not {lock}.shared and not {lock}.waiters:\n"
-    "    {lock}.exclusive = _m.current\nelse:\n    {effect}",
-    op.AcquireShared: "if {lock}.exclusive is None and not {lock}.waiters:\n"
-    "    {lock}.shared += 1\nelse:\n    {effect}",
-    op.Release: "if {lock}.exclusive is not None and not {lock}.waiters:\n"
-    "    {lock}.exclusive = None\nelse:\n    {effect}",
-    op.ReleaseShared: "if {lock}.shared and not {lock}.waiters:\n    {lock}.shared -= 1\nelse:\n    {effect}",
+_INLINE: dict[type[op.Operation], str] = {
+    op.Get: "{field}.value",
+    op.IsSet: "{field}.signalled",
+    op.Load: "{field}.cells[{field}.index]",
 }
-"""What a lock operation comes to when nobody waits; else its effect is called."""
+"""Effects that are no more than an expression of the only field."""
 _TIMELESS = frozenset(
     (
         op.Allocate,
@@ -120,7 +116,7 @@ def _expression_of(function: Any) -> tuple[ast.expr, tuple[str, ...]]:
     definition = source_tree(function)
     if definition is None or not isinstance(definition.body[-1], ast.Return) or definition.body[-1].value is None:
         raise _CannotCompile(function.__name__)
-    inner = _Compiler(function, {}, frozenset(), inlines_locks=True)
+    inner = _Compiler(function, {}, frozenset(), inlines_locks=True, inlines_loads=True)
     return unplaced(inner.expression(definition.body[-1].value)), tuple(inspect.signature(function).parameters)
 
 
@@ -128,12 +124,19 @@ class _Compiler:
     """Turns one routine's statements into those of a plain function. `_t` is the running thread's time."""
 
     def __init__(
-        self, function: Any, names: dict[str, str], drawn: frozenset[type[op.Operation]], *, inlines_locks: bool
+        self,
+        function: Any,
+        names: dict[str, str],
+        drawn: frozenset[type[op.Operation]],
+        *,
+        inlines_locks: bool,
+        inlines_loads: bool,
     ) -> None:
         self.globals = function.__globals__
         self.names = names
         self.drawn = drawn
         self.inlines_locks = inlines_locks
+        self.inlines_loads = inlines_loads
         self._temporaries = 0
 
     def _cost(self, kind: type[op.Operation]) -> str:
@@ -157,10 +160,15 @@ class _Compiler:
             return kind, [ast.Attribute(ast.Name(node.id, ast.Load()), field, ast.Load()) for field in fields], []
         raise _CannotCompile(ast.unparse(node) if node is not None else "a bare yield")
 
-    @staticmethod
-    def _effect(kind: type[op.Operation], fields: list[ast.expr], keywords: list[ast.keyword]) -> ast.expr:
-        if kind in _INLINE:
-            return ast.Attribute(fields[0], _INLINE[kind], ast.Load())
+    def _is_inlined(self, kind: type[op.Operation], fields: list[ast.expr]) -> bool:
+        """Whether the effect is an expression that lets no time pass, in place of a call."""
+        if kind is op.Load:
+            return self.inlines_loads and isinstance(fields[0], ast.Attribute | ast.Name)
+        return kind in _INLINE
+
+    def _effect(self, kind: type[op.Operation], fields: list[ast.expr], keywords: list[ast.keyword]) -> ast.expr:
+        if self._is_inlined(kind, fields):
+            return expression_of_text(_INLINE[kind].format(field=ast.unparse(fields[0])))
         return ast.Call(ast.Name(f"_e_{kind.__name__}", ast.Load()), fields, keywords)
 
     def _inside(self, node: ast.Yield) -> ast.expr:
@@ -193,6 +201,10 @@ class _Compiler:
         if use == COSTS_LATER and kind in self.drawn:
             statements += code_of(f"_cost = {cost}")
             cost = "_cost"
+        if kind in UNCONTENDED and targets is None and self.inlines_locks:
+            lock, name = ast.unparse(plain[0]), f"_e_{kind.__name__}"
+            text = UNCONTENDED[kind].format(lock="_lock", effect=f"{name}(_lock)\n    _t = _m.now")
+            return statements + code_of(f"_m.now = _t = _t + {cost}\n_lock = {lock}\n{text}")
         if use == 0:
             statements += code_of(f"_t += {cost}")
         elif use == PRIVATE:
@@ -200,15 +212,14 @@ class _Compiler:
         elif use == COSTS_LATER:
             statements += code_of("_m.now = _t\nif _t > _m.horizon:\n    _m.give_way()")
         else:
-            statements += code_of(f"_m.now = _t = _t + {cost}\nif _t > _m.horizon:\n    _m.give_way()")
-        if kind in _UNCONTENDED and targets is None and self.inlines_locks:
-            lock, name = ast.unparse(plain[0]), f"_e_{kind.__name__}"
-            return statements + code_of(_UNCONTENDED[kind].format(lock=lock, effect=f"{name}({lock})\n    _t = _m.now"))
+            # Later, where another thread had the processor meanwhile.
+            statements += code_of(f"_m.now = _t = _t + {cost}\nif _t > _m.horizon:\n    _m.give_way()\n    _t = _m.now")
+        is_inlined = self._is_inlined(kind, plain)
         effect = self._effect(kind, plain, keywords)
         statements.append(ast.Expr(effect) if targets is None else ast.Assign(targets, effect))
         if use == COSTS_LATER:
             statements += code_of(f"_t = _m.now + {cost}")
-        elif use:
+        elif use and not is_inlined:
             statements += code_of("_t = _m.now")
         return statements
 
@@ -314,12 +325,13 @@ class _Compiler:
 
 @cache
 def compiled_code(
-    *, inlines_locks: bool = True, drawn: frozenset[type[op.Operation]] = frozenset()
+    *, inlines_locks: bool = True, inlines_loads: bool = True, drawn: frozenset[type[op.Operation]] = frozenset()
 ) -> dict[Any, CodeType]:
     """The code of each of `ROUTINES` that can be compiled, once for a host process.
 
     Without `inlines_locks` free locks are taken by their effect too, for a machine to which holding them means more.
-    The costs of the operations in `drawn` are drawn each time.
+    Without `inlines_loads` so are words loaded, for a machine where stores stay in a buffer. The costs of the
+    operations in `drawn` are drawn each time.
     """
     codes: dict[Any, CodeType] = {}
     names = {function.__name__: f"_direct_{function.__name__}" for function in ROUTINES}
@@ -328,7 +340,8 @@ def compiled_code(
         if definition is None:
             continue
         try:
-            body = _Compiler(function, names, drawn, inlines_locks=inlines_locks).statements(definition.body)
+            compiler = _Compiler(function, names, drawn, inlines_locks=inlines_locks, inlines_loads=inlines_loads)
+            body = compiler.statements(definition.body)
         except _CannotCompile:
             continue
         definition.body = [*code_of("_t = _m.now"), *body, *code_of("_m.now = _t")]
@@ -373,7 +386,7 @@ def compile_routines(
         return lambda *arguments, **keywords: run(routine(*arguments, **keywords))
 
     drawn = frozenset(kind for kind, cost in costs.items() if callable(cost))
-    codes = compiled_code(inlines_locks=inlines_locks, drawn=drawn)
+    codes = compiled_code(inlines_locks=inlines_locks, inlines_loads=effects[op.Load] is load, drawn=drawn)
     own |= {f"_direct_{routine.__name__}": stepped(routine) for routine in ROUTINES if routine not in codes}
     compiled: dict[CodeType, Callable[..., Any]] = {}
     for routine, code in codes.items():

@@ -61,12 +61,18 @@ class WordWatch:
     Watches of the same word share their waiters (`other` is one that is there), so each of them stands for all.
     """
 
+    __slots__ = ("number", "value", "waiters", "word")
+
     def __init__(self, word: op.Word, value: int, other: WordWatch | None = None) -> None:
-        self.name = f"{word.name} moved"
         self.number = 0
         self.waiters: list[Any] = [] if other is None else other.waiters
         self.word = word
         self.value = value
+
+    @property
+    def name(self) -> str:
+        """What is waited for, in words."""
+        return f"{self.word.name} moved"
 
     def is_signalled(self, thread: object) -> bool:
         """Whether the word differs now."""
@@ -84,6 +90,7 @@ class TimedEffects:
         self._record = machine.trace.record
         self._copy_ns = machine.prices.copy_ns
         self.surroundings = surroundings
+        self._poll = surroundings.poll
         self._run = run
         self.spins: dict[op.Word, WordWatch] = {}
         """Words that a thread spins on."""
@@ -163,18 +170,18 @@ class TimedEffects:
     # -- memory -----------------------------------------------------------------------------------------------------
 
     def _store(self, word: op.Word, value: int) -> None:
-        machine = self.machine
+        number = word.number
+        if number == NOT_TRACED:
+            word.cells[word.index] = value & 0xFFFFFFFF
+            self._poll()
+            return
+        machine, cells, index = self.machine, word.cells, word.index
         thread = machine.current
-        cells, index = word.cells, word.index
         old = cells[index]
         cells[index] = value = value & 0xFFFFFFFF
-        number = word.number
-        if number <= 0:
-            if number == NOT_TRACED:
-                self.surroundings.poll()
-                return
+        if not number:
             number = word.number = machine.trace.define(word.name, machine.now)
-        self._record((machine.now, thread.number if thread else 0, _STORE, number, value, old))
+        self._record((machine.now, 0 if thread is None else thread.number, _STORE, number, value, old))
         if word.observer is not None:
             word.observer(old, value)
         if word in self.spins:
@@ -213,17 +220,18 @@ class TimedEffects:
         iteration on, when the store becomes visible to the simulation.
         """
         if word.cells[word.index] == value and not (event is not None and event.signalled):
-            machine = self.machine
+            machine, spins = self.machine, self.spins
             word = self.same.get(word, word)
-            watch = WordWatch(word, value, self.spins.get(word))
-            self.spins[word] = watch
+            spins[word] = watch = WordWatch(word, value, spins.get(word))
             deadline_ns = machine.now + limit_ticks * TICK_NS
             try:
                 machine.spin((watch,) if event is None else (watch, event), deadline_ns, yields=yields)
             finally:
-                last = self.spins.get(word)
-                if last is not None and last.waiters is watch.waiters and not watch.waiters:
-                    del self.spins[word]
+                waiters = watch.waiters
+                if not waiters:
+                    last = spins.get(word)
+                    if last is not None and last.waiters is waiters:
+                        del spins[word]
             self.surroundings.check_memory()
         return word.cells[word.index]
 

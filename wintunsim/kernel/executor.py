@@ -13,12 +13,12 @@ from types import CodeType
 from typing import Any, Protocol, TypeVar
 
 from wintun_model import operations as op
-from wintun_model.effects import handler
 from wintun_model.errors import DriverFault, ModelError
-from wintunsim.kernel.clock_use import COSTS_LATER, DRAWN, VISIBLE, clock_use, costs_of, prices_of
+from wintunsim.kernel.clock_use import costs_of, prices_of
 from wintunsim.kernel.direct import compile_routines
 from wintunsim.kernel.effects import Surroundings, TimedEffects
 from wintunsim.kernel.machine import Machine, ThreadKilled
+from wintunsim.kernel.performers import performers
 from wintunsim.kernel.processors import LimitedMachine
 from wintunsim.kernel.store_buffer import BufferedEffects
 
@@ -74,19 +74,18 @@ class Executor:
         plain = self.effects.table
         cost = {kind: costs.get(kind, machine.costs.load_ns) for kind in plain}
         prices = prices_of(machine.prices, in_user_mode=kernel is not None)
-        self._table: dict[type[op.Operation], tuple[Callable[[Any], Any], Any, int]] = {}
-        """By operation: its effect, its cost in ns or what draws it, its use of the clock."""
-        for kind, effect in plain.items():
-            use = clock_use(kind) + (DRAWN if kind in prices else 0)
-            self._table[kind] = (handler(kind, effect), prices.get(kind, cost[kind]), use)
+        locks_are_plain = not isinstance(machine, LimitedMachine) and not isinstance(self.effects, BufferedEffects)
+        self._table = performers(machine, plain, {**cost, **prices}, inlines_locks=locks_are_plain)
         self._direct: dict[CodeType, Callable[..., Any]] = {}
+        self._called: dict[Any, Callable[..., Any]] = {}
+        """The same by the routine itself, for those that were called already."""
         if engine == "direct":
-            locks_are_plain = not isinstance(machine, LimitedMachine) and not isinstance(self.effects, BufferedEffects)
             self._direct = compile_routines(machine, plain, {**cost, **prices}, self.run, inlines_locks=locks_are_plain)
 
     def replace(self, routine: Callable[..., op.Routine[Any]], function: Callable[..., Any]) -> None:
         """Have `function` called with the routine's arguments wherever that routine is to begin."""
         self._direct[routine.__code__] = function
+        self._called.clear()
 
     def poll(self) -> None:
         """See what clients stored in ring words. Raises `ClientFault` when such memory has gone."""
@@ -110,50 +109,40 @@ class Executor:
 
     def call(self, routine: Callable[..., op.Routine[T]], *arguments: Any) -> T:
         """Run the routine that `routine` makes of `arguments`; quicker than `run` where it is compiled."""
-        direct = self._direct.get(routine.__code__)
+        direct = self._called.get(routine)
         if direct is None:
-            return self.run(routine(*arguments))
+            direct = self._direct.get(routine.__code__)
+            if direct is None:
+                direct = self._stepped(routine)
+            self._called[routine] = direct
         try:
             return direct(*arguments)  # type: ignore[no-any-return]
         except ValueError as error:
             raise _explained(error) from error
 
+    def _stepped(self, routine: Callable[..., op.Routine[Any]]) -> Callable[..., Any]:
+        step = self._step
+        return lambda *arguments: step(routine(*arguments))
+
     def _step(self, routine: op.Routine[T]) -> T:
-        machine = self.machine
-        table = self._table
-        send = routine.send
+        table, kind_of, send = self._table, type, routine.send
         value: Any = None
-        now = machine.now
         try:
             while True:
                 operation = send(value)
-                effect, cost, use = table[operation.__class__]
-                if use >= COSTS_LATER:
-                    if use >= DRAWN:
-                        cost, use = cost(), use - DRAWN
-                    if use == COSTS_LATER:
-                        machine.now = now
-                        if now > machine.horizon:
-                            machine.give_way()
-                        value = effect(operation)
-                        now = machine.now + cost
-                        continue
-                now += cost
-                if use:
-                    machine.now = now
-                    if use == VISIBLE and now > machine.horizon:
-                        machine.give_way()
-                    value = effect(operation)
-                    now = machine.now
-                else:
-                    value = effect(operation)
+                value = table[kind_of(operation)](operation)
         except StopIteration as stop:
-            machine.now = now
+            machine = self.machine
+            machine.now += machine.owed_ns
+            machine.owed_ns = 0
             return stop.value  # type: ignore[no-any-return]
         except KeyError as error:
             if isinstance(error.args[0], type):
                 raise ModelError(f"{error.args[0].__name__} is outside the vocabulary of operations") from error
             raise
+        finally:
+            # What a routine owes that fails is not paid any more.
+            self.machine.owed_ns = 0
 
     def request(self, routine: op.Routine[T]) -> T:
         """Run a routine in kernel mode: a thread that is terminated meanwhile ends only when the routine has ended."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
+from heapq import heappop, heappush, heappushpop
 from typing import Any
 
 import simpy
@@ -51,6 +52,78 @@ class Machine(Scheduler):
         self.spend(self.costs.yield_ns)
         return False
 
+    # -- turns ------------------------------------------------------------------------------------------------------
+
+    # The two ways out of a thread, written out: most of what happens for a packet is that threads take turns.
+
+    def give_way(self) -> None:
+        """Let everybody run who is due before `now`, the running thread's time."""
+        thread = self.current
+        if thread is None or thread.is_killed:
+            self._refuse()
+        ready = self._ready
+        # At one time a thread has one entry that counts, so its rank alone puts it in its place.
+        entry = heappushpop(ready, (self.now, thread.rank, thread, thread.generation))
+        time_ns, rank, following, generation = entry
+        while generation != following.generation:
+            entry = time_ns, rank, following, generation = heappop(ready)
+        horizon = self.foreign
+        if time_ns >= horizon:
+            heappush(ready, entry)
+            self.current = None
+            self._hub.switch()
+        else:
+            self.now = time_ns
+            # What `_horizon_of` comes to.
+            horizon -= 1
+            if ready:
+                due, order, _, _ = ready[0]
+                if due <= horizon:
+                    horizon = due if order > rank else due - 1
+            self.horizon = horizon
+            self.current = following
+            following.switch()
+        if thread.is_killed:
+            raise ThreadKilled
+        if thread.interruption is not None:
+            self._raise_interruption(thread)
+
+    def block(self, deadline_ns: int = FOREVER) -> Any:
+        """Block the running thread until `make_ready`, or until `deadline_ns`, which gives `TIMED_OUT`."""
+        if deadline_ns >= FOREVER:
+            return super().block()
+        thread = self.current
+        if thread is None or thread.is_killed:
+            self._refuse()
+        thread.generation = generation = thread.generation + 1
+        thread.wake_value = TIMED_OUT
+        ready, now = self._ready, self.now
+        due = deadline_ns if deadline_ns > now else now
+        entry = heappushpop(ready, (due, thread.rank, thread, generation))
+        time_ns, rank, following, generation = entry
+        while generation != following.generation:
+            entry = time_ns, rank, following, generation = heappop(ready)
+        horizon = self.foreign
+        if time_ns >= horizon:
+            heappush(ready, entry)
+            self.current = None
+            self._hub.switch()
+        else:
+            self.now = time_ns
+            horizon -= 1
+            if ready:
+                due, order, _, _ = ready[0]
+                if due <= horizon:
+                    horizon = due if order > rank else due - 1
+            self.horizon = horizon
+            self.current = following
+            following.switch()
+        if thread.is_killed:
+            raise ThreadKilled
+        if thread.interruption is not None:
+            self._raise_interruption(thread)
+        return thread.wake_value
+
     # -- simpy's side -----------------------------------------------------------------------------------------------
 
     def start_process(self, generator: Generator[simpy.Event, Any, Any]) -> simpy.Process:
@@ -78,7 +151,6 @@ class Machine(Scheduler):
         thread = self.current
         if thread is None or thread.is_killed:
             self._refuse()
-        assert thread is not None
         index = self._try_satisfy(thread, objects, wait_all)
         if index is not None:
             self._record_wake(thread, objects, index)
@@ -102,12 +174,16 @@ class Machine(Scheduler):
         thread = self.current
         if thread is None or thread.is_killed:
             self._refuse()
-        assert thread is not None
-        self._enter_wait(thread, objects, False)
+        thread.wait_objects = objects = tuple(objects)
+        thread.wait_all = False
+        thread.waiting_since_ns = self.now
+        for item in objects:
+            item.waiters.append(thread)
         thread.wake_ns = wake_ns
-        index = int(self.block(deadline_ns))
+        index: int = self.block(deadline_ns)
         thread.wake_ns = None
-        self.forget_wait(thread)
+        if thread.wait_objects:
+            self.forget_wait(thread)
         return index
 
     def spin(self, objects: Sequence[Waitable], deadline_ns: int, *, yields: bool = True) -> int:
@@ -138,28 +214,31 @@ class Machine(Scheduler):
                     item.consume(thread)
                 return 0
             return None
-        for index, item in enumerate(objects):
+        index = 0
+        for item in objects:
             if item.is_signalled(thread):
                 item.consume(thread)
                 return index
+            index += 1  # noqa: SIM113 - a loop over one or two is quicker without enumerate
         return None
 
     def signalled(self, item: Waitable) -> None:
         """`item` may satisfy waits now: wake those whose wait it does, first come first served."""
         if not item.waiters:
             return
-        for thread in list(item.waiters):
+        for thread in item.waiters.copy():
             index = self._try_satisfy(thread, thread.wait_objects, thread.wait_all)
             if index is not None:
                 self.forget_wait(thread)
                 wake_ns = self.prices.wake_ns() if thread.wake_ns is None else thread.wake_ns
-                self.make_ready(thread, self.time() + wake_ns, index)
+                self.make_ready(thread, (self.time() if self.current is None else self.now) + wake_ns, index)
 
     def forget_wait(self, thread: Thread) -> None:
         """`thread` waits for nothing any more."""
         for item in thread.wait_objects:
-            while thread in item.waiters:
-                item.waiters.remove(thread)
+            waiters = item.waiters
+            while thread in waiters:
+                waiters.remove(thread)
         thread.wait_objects = ()
 
     def set_event(self, event: Event) -> None:
@@ -179,5 +258,9 @@ class Machine(Scheduler):
         """Clear an event; no cost of its own."""
         if event.signalled:
             number = event.number or self._number_of(event)
-            self._record((self.time(), self._current_number(), _CLEAR, number, 0, 0))
+            thread = self.current
+            if thread is not None:
+                self._record((self.now, thread.number, _CLEAR, number, 0, 0))
+            else:
+                self._record((self.time(), 0, _CLEAR, number, 0, 0))
             event.signalled = False

@@ -16,6 +16,7 @@ from wintunsim.kernel.background import start_background
 from wintunsim.kernel.balance_set import BOOSTED_NS, BOOSTED_PRIORITY, BalanceSetManager
 from wintunsim.kernel.host import Host
 from wintunsim.kernel.machine import FOREVER, TIMED_OUT, Machine, Thread, Waitable
+from wintunsim.kernel.scheduler import Scheduler
 from wintunsim.kernel.scheduling import Processor, Scheduling
 
 BOOST_DRIVER = 2
@@ -80,7 +81,6 @@ class LimitedMachine(Machine):
         thread = self.current
         if thread is None or thread.is_killed:
             self._refuse()
-        assert thread is not None
         state = self.scheduling(thread)
         if self.now >= state.quantum_end_ns and not state.level:
             self._end_quantum(thread, state)
@@ -89,6 +89,8 @@ class LimitedMachine(Machine):
             self._order += 1
             heappush(self._ready, (self.now, thread.rank + self._order, thread, thread.generation))
         self._switch(thread)
+
+    block = Scheduler.block
 
     def _end_quantum(self, thread: Thread, state: Scheduling) -> None:
         state.lower_boost()
@@ -139,7 +141,6 @@ class LimitedMachine(Machine):
         thread = self.current
         if thread is None or thread.is_killed:
             self._refuse()
-        assert thread is not None
         state = self.scheduling(thread)
         state.is_spinning, state.yields = True, yields
         try:

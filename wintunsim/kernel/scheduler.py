@@ -8,8 +8,8 @@ come before threads, and threads in the order of their start, whatever else runs
 from __future__ import annotations
 
 from collections.abc import Callable
-from heapq import heappop, heappush, heappushpop
-from typing import Any
+from heapq import heappop, heappush
+from typing import Any, NoReturn
 
 import greenlet
 import simpy
@@ -40,7 +40,7 @@ class Scheduler:
 
     __slots__ = (
         "_hub", "_order", "_pump_due", "_pump_event", "_ready", "_record", "costs", "current", "environment",
-        "foreign", "horizon", "latest", "limit", "now", "prices", "threads", "trace",
+        "foreign", "horizon", "latest", "limit", "now", "owed_ns", "prices", "threads", "trace",
     )  # fmt: skip
 
     prices: Prices  # What the costs come to each time; the `Machine` makes it.
@@ -49,6 +49,8 @@ class Scheduler:
         self.costs = costs
         self.now = 0
         """The running thread's virtual time in ns."""
+        self.owed_ns = 0
+        """What the running thread's routine has still to let pass: the costs since its last use of the clock."""
         self.latest = 0
         """How far time has come in all runs, in ns."""
         self.horizon = FOREVER
@@ -85,6 +87,7 @@ class Scheduler:
         thread.number = self.trace.define(name, self.time())
         thread.rank = thread.number << _RANK_SHIFT
         thread.greenlet = greenlet.greenlet(self._thread_main, self._hub)
+        thread.switch = thread.greenlet.switch
         self.threads.append(thread)
         self.trace.record((self.time(), self._current_number(), Kind.THREAD_START, thread.number, priority, 0))
         self.make_ready(thread, self.time() + delay_ns)
@@ -179,10 +182,12 @@ class Scheduler:
     def _push(self, thread: Thread, time_ns: int) -> None:
         self._order = order = self._order + 1
         heappush(self._ready, (time_ns, thread.rank + order, thread, thread.generation))
+        current = self.current
         if time_ns <= self.horizon:
-            is_first = self.current is None or thread.rank < self.current.rank
-            self.horizon = min(self.horizon, time_ns - is_first)
-        if self.current is None and time_ns < self._pump_due:
+            due = time_ns - 1 if current is None or thread.rank < current.rank else time_ns
+            if due < self.horizon:
+                self.horizon = due
+        if current is None and time_ns < self._pump_due:
             self._schedule_pump(time_ns)
 
     def spend(self, cost_ns: int) -> None:
@@ -200,39 +205,13 @@ class Scheduler:
 
     def give_way(self) -> None:
         """Let everybody run who is due before `now`, the running thread's time."""
-        thread = self.current
-        if thread is None or thread.is_killed:
-            self._refuse()
-        assert thread is not None
-        self._order = order = self._order + 1
-        ready = self._ready
-        entry = heappushpop(ready, (self.now, thread.rank + order, thread, thread.generation))
-        while entry[3] != entry[2].generation:
-            entry = heappop(ready)
-        time_ns, _, following, _ = entry
-        foreign = self.foreign
-        if time_ns >= foreign:
-            heappush(ready, entry)
-            self.current = None
-            self._hub.switch()
-        else:
-            self.now = time_ns
-            self.horizon = self._horizon_of(following)
-            if following is thread:
-                return
-            self.current = following
-            following.greenlet.switch()
-        if thread.is_killed:
-            raise ThreadKilled
-        if thread.interruption is not None:
-            self._raise_interruption(thread)
+        raise NotImplementedError
 
     def block(self, deadline_ns: int = FOREVER) -> Any:
         """Block the running thread until `make_ready`, or until `deadline_ns`, which gives `TIMED_OUT`."""
         thread = self.current
         if thread is None or thread.is_killed:
             self._refuse()
-        assert thread is not None
         self._stop_running(thread, deadline_ns)
         self._switch(thread)
         return thread.wake_value
@@ -253,7 +232,7 @@ class Scheduler:
         self.block()
         thread.waiting_for = ""
 
-    def _refuse(self) -> None:
+    def _refuse(self) -> NoReturn:
         thread, running = self.current, greenlet.getcurrent()
         if thread is None:
             # The host unwinds the greenlets of a machine that is gone, as if they were killed.
@@ -274,7 +253,7 @@ class Scheduler:
         """Leave `thread` for whoever is due next; comes back when it is its turn again."""
         following = self._next_thread()
         if following is not thread:
-            (self._hub if following is None else following.greenlet).switch()
+            (self._hub.switch if following is None else following.switch)()
         if thread.is_killed:
             raise ThreadKilled
         if thread.interruption is not None:
@@ -311,8 +290,9 @@ class Scheduler:
     def _horizon_of(self, thread: Thread) -> int:
         """Up to when `thread` may act before anybody else's turn comes."""
         horizon = self.foreign - 1
-        if self._ready:
-            time_ns, order, _, _ = self._ready[0]
+        ready = self._ready
+        if ready:
+            time_ns, order, _, _ = ready[0]
             due = time_ns if order > thread.rank else time_ns - 1
             if due < horizon:
                 return due
@@ -335,7 +315,7 @@ class Scheduler:
         self.foreign = self.environment.next_time()
         try:
             while (thread := self._next_thread()) is not None:
-                thread.greenlet.switch()
+                thread.switch()
                 self.current = None
                 self.foreign = self.environment.next_time()
                 self.trace.checkpoint()

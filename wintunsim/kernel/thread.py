@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from wintun_model.errors import ModelError
 from wintun_model.operations import Event
 
 
@@ -12,10 +13,16 @@ class ThreadKilled(BaseException):
     """Raised inside a thread that has been terminated, and by every kernel call it still makes."""
 
 
+def _not_started() -> object:
+    raise ModelError("a thread that was not started cannot run")
+
+
 class Waitable(Protocol):
     """A kernel object that threads can wait for (spec win32 §3). `waiters` are the waiting threads, oldest first."""
 
-    name: str
+    @property
+    def name(self) -> str: ...
+
     number: int
     waiters: list[Any]
 
@@ -50,6 +57,7 @@ class Thread:
         "process",
         "rank",
         "refusals",
+        "switch",
         "thread_id",
         "wait_all",
         "wait_objects",
@@ -69,6 +77,8 @@ class Thread:
         """Its number, as it stands in the order of ready threads: at equal times the lowest one runs first."""
         self.thread_id = 0
         self.greenlet: Any = None
+        self.switch: Callable[[], object] = _not_started
+        """The greenlet's own `switch`: looking it up each time costs as much as half of a call."""
         self.generation = 0
         self.wake_value: Any = None
         self.wait_objects: tuple[Waitable, ...] = ()
@@ -96,6 +106,10 @@ class Thread:
         self.local: dict[Any, Any] = {}
         """What layers above keep for each thread, by their own keys."""
         self.ended = Event(f"{name} ended", manual_reset=True)
+
+    def __lt__(self, other: Thread) -> bool:
+        # Entries of ready threads with equal times and ranks are those of one thread, and all but one are void.
+        return False
 
     def __repr__(self) -> str:
         return f"Thread({self.name})"
