@@ -117,12 +117,21 @@ class Machine:
     # -- threads ----------------------------------------------------------------------------------------------------
 
     def add_thread(
-        self, name: str, factory: Callable[[], op.Routine[Any]], *, idle: Callable[[State], bool] | None = None
+        self,
+        name: str,
+        factory: Callable[[], op.Routine[Any]],
+        *,
+        idle: Callable[[State], bool] | None = None,
+        is_set_up: bool = False,
     ) -> Program:
-        """A thread that is there from the start. `idle` tells whether it may wait for ever in a state."""
+        """A thread that is there from the start. `idle` tells whether it may wait for ever in a state.
+
+        One that `is_set_up` has ended before the exploration begins.
+        """
         program = Program(self, len(self.programs), name, factory, is_started=True)
-        self._place(program)
+        program.is_set_up = is_set_up
         program.idle = idle
+        self._place(program)
         return program
 
     def _place(self, program: Program) -> None:
@@ -130,7 +139,8 @@ class Machine:
         program.buffer = self.layout.add(f"{program.name} store buffer", ())
         program.dormant.enablers = self.layout.masks[program.slot]
         self.programs.append(program)
-        self.rows.append((program.slot, program.buffer, program.index << 2))
+        if not program.is_set_up:
+            self.rows.append((program.slot, program.buffer, program.index << 2))
 
     def started_by(self, node: Node, operation: op.StartThread) -> StartedProgram:
         """The thread that a `StartThread` starts: one for each time that this thread starts this routine."""
@@ -174,7 +184,8 @@ class Machine:
             waiters = state[other]
             if type(waiters) is tuple:
                 state[other] = tuple(waiter for waiter in waiters if waiter != index) or False
-        state[program.slot] = twin.twin_of.child(slots.index(slot))
+        place = slots.index(slot)
+        state[program.slot] = twin.children.get(place) or self.grow(state, twin, place)
 
     # -- what nodes need to know ------------------------------------------------------------------------------------
 
@@ -232,6 +243,7 @@ class Machine:
         operation = state[program.slot].operation
         if isinstance(operation, op.Acquire) and not self.is_shared_lock(operation.lock):
             self.note_shared(operation.lock)
+            self.complete(state)
         return self.is_enabled(state, program)
 
     def wait_together(self, slots: Sequence[int]) -> None:
@@ -339,12 +351,13 @@ class Machine:
         self.choice = outcome
         key = node.step(state, node)
         if key is not BLOCKED:
-            child = node.children.get(key)
-            if child is None:
-                child = node.child(key)
-            state[slot] = child
-        if len(state) != len(self.layout.initial):
-            self.complete(state)
+            state[slot] = node.children.get(key) or self.grow(state, node, key)
+
+    def grow(self, state: State, node: Node, key: object) -> Node:
+        """Where a thread stands after a result that its operation never had yet; what is new then joins the state."""
+        child = node.child(key)
+        self.complete(state)
+        return child
 
     def is_enabled(self, state: State, program: Program) -> bool:
         """Whether a thread can take its next step."""
@@ -356,10 +369,9 @@ class Machine:
     def enabled(self, state: State) -> list[int]:
         """All transitions that a state has."""
         found = []
-        for program in self.programs:
-            node = state[program.slot]
-            base = program.index << 2
-            if state[program.buffer]:
+        for slot, buffer, base in self.rows:
+            node = state[slot]
+            if state[buffer]:
                 found.append(base | FLUSH)
                 if node.drains:
                     continue
