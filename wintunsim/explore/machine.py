@@ -22,6 +22,11 @@ FLUSH = 2
 """The low two bits of a transition: an outcome of the thread's operation (0 or 1), or this: a store becomes visible."""
 STEPS_MAX = 2000
 """How many steps one execution may have, unless the machine says otherwise."""
+OUTSIDE_CONTEXT = frozenset((
+    "name", "driver", "limits", "revision", "rereads_size", "context", "is_attached", "partial_descriptors",
+    "memory_descriptors", "nbl_pool",
+))  # fmt: skip
+"""What the model's adapter has that is no part of the driver's memory for it."""
 
 
 class Ndis(Protocol):
@@ -109,6 +114,7 @@ class Machine:
         self.close_handle: Callable[[op.Caller, int], op.Routine[None] | None] = lambda caller, handle: None
         self._shared_locks: set[int] = set()
         self._contexts: dict[int, int] = {}
+        self._context_pools: set[int] = set()
         self._started: dict[Any, StartedProgram] = {}
         self._entries: dict[Any, op.Entry] = {}
         self._known_entries: set[int] = set()
@@ -191,20 +197,10 @@ class Machine:
 
     def watch_context(self, adapter: Adapter) -> None:
         """Check from now on that nobody uses the adapter's memory once it is freed."""
-        outside = {
-            "name",
-            "driver",
-            "limits",
-            "revision",
-            "rereads_size",
-            "context",
-            "is_attached",
-            "partial_descriptors",
-        }
-        outside |= {"memory_descriptors", "nbl_pool"}
         slot = self.layout.slot(adapter.context, "context of " + adapter.name, adapter.context.outstanding)
+        self._context_pools.add(id(adapter.context))
         for name, value in vars(adapter).items():
-            if name not in outside:
+            if name not in OUTSIDE_CONTEXT:
                 self._contexts[id(value)] = slot
 
     def context_of(self, noun: object) -> int | None:
@@ -213,7 +209,7 @@ class Machine:
 
     def is_context(self, pool: op.Pool) -> bool:
         """Whether a pool is the memory of an adapter that is watched."""
-        return bool(self._contexts) and pool.name == "adapter context"
+        return id(pool) in self._context_pools
 
     def is_shared_lock(self, lock: op.Lock) -> bool:
         """Whether anybody takes a lock shared."""

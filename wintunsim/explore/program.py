@@ -87,7 +87,7 @@ class Node:
     """
 
     __slots__ = (
-        "alone", "blocked", "children", "choices", "depth", "drains", "enablers", "generator", "guard", "has_ended",
+        "alone", "blocked", "children", "choices", "drains", "enablers", "generator", "guard", "has_ended",
         "held", "key", "kind", "later_reads", "later_writes", "operation", "parent", "point", "reads", "result", "sent",
         "step", "text", "thread", "twin_of", "writes",
     )  # fmt: skip
@@ -98,7 +98,6 @@ class Node:
         self.key = key
         """The result of the parent's operation that leads here."""
         self.operation = operation
-        self.depth: int = 0 if parent is None else parent.depth + 1
         self.children: dict[Any, Node] = {}
         self.sent: dict[Any, Any] = {}
         """What is sent into the routine for a key, where it is not the key itself."""
