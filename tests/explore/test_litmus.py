@@ -115,6 +115,33 @@ def test_a_release_is_a_barrier_unless_that_is_denied(denied, lost):
     assert found[True] == found[False] == (BOTH if lost else BOTH - {(0, 0)})
 
 
+def hold_and_tell(lock, word):
+    yield lock.acquire
+    yield op.Store(word, 1)
+    yield op.Fence()
+    yield lock.release
+
+
+def look_behind_a_barrier(lock, word):
+    told = yield word.load
+    yield op.FenceAll()
+    return told, (yield lock.try_acquire)
+
+
+@pytest.mark.parametrize("reduced", [True, False])
+def test_a_barrier_on_all_processors_waits_for_a_release_in_a_store_buffer(reduced):
+    """The barrier may come before the release, which is tried then in vain, though the store before it was seen."""
+    world = Setting(memory="tso", rules=Rules().with_changes(deny=("release_drains",))).world(checks=False)
+    word = world.rings(world.process()).send.alertable
+    lock = op.Lock("lock", is_spin=True)
+    world.thread("holder", lambda: hold_and_tell(lock, word), idle=lambda state: True)
+    program = world.thread("other", lambda: look_behind_a_barrier(lock, word))
+    outcome = exhaustive(
+        world.machine, world.start(), reduced=reduced, ending=lambda state: world.result(state, program)
+    )
+    assert outcome.endings == {(0, True), (0, False), (1, True), (1, False)}
+
+
 def free_what_others_have(pool):
     yield pool.free
 

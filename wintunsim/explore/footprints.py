@@ -17,8 +17,10 @@ class Footprints:
     def __init__(self, programs: list[Program], unprotected: int) -> None:
         self.growth = 0
         """How often a lock turned out to protect less than it was seen to."""
+        self.chosen: dict[tuple[object, ...], list[int]] = {}
+        """What the reduction has chosen in this pass, by how the threads stand."""
         self._programs = programs
-        self._nodes: list[Node] = []
+        self._nodes: dict[Node, None] = {}
         self._protectors: dict[int, int] = {unprotected: 0}
         self._others: dict[int, tuple[int, int]] = {}
 
@@ -26,7 +28,7 @@ class Footprints:
         """There is a new node, or one touches more than it did."""
         if node.thread.is_set_up:
             return
-        self._nodes.append(node)
+        self._nodes[node] = None
         held = node.held
         mask = node.reads | node.writes | node.later_reads | node.later_writes
         protectors = self._protectors
@@ -44,6 +46,7 @@ class Footprints:
     def refresh(self) -> None:
         """Judge all nodes anew: before a pass."""
         self._others.clear()
+        self.chosen.clear()
         for node in self._nodes:
             node.alone = self._is_alone(node)
 

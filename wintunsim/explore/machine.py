@@ -22,6 +22,11 @@ FLUSH = 2
 """The low two bits of a transition: an outcome of the thread's operation (0 or 1), or this: a store becomes visible."""
 STEPS_MAX = 2000
 """How many steps one execution may have, unless the machine says otherwise."""
+OUTSIDE_CONTEXT = frozenset((
+    "name", "driver", "limits", "revision", "rereads_size", "context", "is_attached", "partial_descriptors",
+    "memory_descriptors", "nbl_pool",
+))  # fmt: skip
+"""What the model's adapter has that is no part of the driver's memory for it."""
 
 
 class Ndis(Protocol):
@@ -109,6 +114,7 @@ class Machine:
         self.close_handle: Callable[[op.Caller, int], op.Routine[None] | None] = lambda caller, handle: None
         self._shared_locks: set[int] = set()
         self._contexts: dict[int, int] = {}
+        self._context_pools: set[int] = set()
         self._started: dict[Any, StartedProgram] = {}
         self._entries: dict[Any, op.Entry] = {}
         self._known_entries: set[int] = set()
@@ -117,12 +123,21 @@ class Machine:
     # -- threads ----------------------------------------------------------------------------------------------------
 
     def add_thread(
-        self, name: str, factory: Callable[[], op.Routine[Any]], *, idle: Callable[[State], bool] | None = None
+        self,
+        name: str,
+        factory: Callable[[], op.Routine[Any]],
+        *,
+        idle: Callable[[State], bool] | None = None,
+        is_set_up: bool = False,
     ) -> Program:
-        """A thread that is there from the start. `idle` tells whether it may wait for ever in a state."""
+        """A thread that is there from the start. `idle` tells whether it may wait for ever in a state.
+
+        One that `is_set_up` has ended before the exploration begins.
+        """
         program = Program(self, len(self.programs), name, factory, is_started=True)
-        self._place(program)
+        program.is_set_up = is_set_up
         program.idle = idle
+        self._place(program)
         return program
 
     def _place(self, program: Program) -> None:
@@ -130,7 +145,8 @@ class Machine:
         program.buffer = self.layout.add(f"{program.name} store buffer", ())
         program.dormant.enablers = self.layout.masks[program.slot]
         self.programs.append(program)
-        self.rows.append((program.slot, program.buffer, program.index << 2))
+        if not program.is_set_up:
+            self.rows.append((program.slot, program.buffer, program.index << 2))
 
     def started_by(self, node: Node, operation: op.StartThread) -> StartedProgram:
         """The thread that a `StartThread` starts: one for each time that this thread starts this routine."""
@@ -174,26 +190,17 @@ class Machine:
             waiters = state[other]
             if type(waiters) is tuple:
                 state[other] = tuple(waiter for waiter in waiters if waiter != index) or False
-        state[program.slot] = twin.twin_of.child(slots.index(slot))
+        place = slots.index(slot)
+        state[program.slot] = twin.children.get(place) or self.grow(state, twin, place)
 
     # -- what nodes need to know ------------------------------------------------------------------------------------
 
     def watch_context(self, adapter: Adapter) -> None:
         """Check from now on that nobody uses the adapter's memory once it is freed."""
-        outside = {
-            "name",
-            "driver",
-            "limits",
-            "revision",
-            "rereads_size",
-            "context",
-            "is_attached",
-            "partial_descriptors",
-        }
-        outside |= {"memory_descriptors", "nbl_pool"}
         slot = self.layout.slot(adapter.context, "context of " + adapter.name, adapter.context.outstanding)
+        self._context_pools.add(id(adapter.context))
         for name, value in vars(adapter).items():
-            if name not in outside:
+            if name not in OUTSIDE_CONTEXT:
                 self._contexts[id(value)] = slot
 
     def context_of(self, noun: object) -> int | None:
@@ -202,7 +209,7 @@ class Machine:
 
     def is_context(self, pool: op.Pool) -> bool:
         """Whether a pool is the memory of an adapter that is watched."""
-        return bool(self._contexts) and pool.name == "adapter context"
+        return id(pool) in self._context_pools
 
     def is_shared_lock(self, lock: op.Lock) -> bool:
         """Whether anybody takes a lock shared."""
@@ -232,6 +239,7 @@ class Machine:
         operation = state[program.slot].operation
         if isinstance(operation, op.Acquire) and not self.is_shared_lock(operation.lock):
             self.note_shared(operation.lock)
+            self.complete(state)
         return self.is_enabled(state, program)
 
     def wait_together(self, slots: Sequence[int]) -> None:
@@ -339,12 +347,13 @@ class Machine:
         self.choice = outcome
         key = node.step(state, node)
         if key is not BLOCKED:
-            child = node.children.get(key)
-            if child is None:
-                child = node.child(key)
-            state[slot] = child
-        if len(state) != len(self.layout.initial):
-            self.complete(state)
+            state[slot] = node.children.get(key) or self.grow(state, node, key)
+
+    def grow(self, state: State, node: Node, key: object) -> Node:
+        """Where a thread stands after a result that its operation never had yet; what is new then joins the state."""
+        child = node.child(key)
+        self.complete(state)
+        return child
 
     def is_enabled(self, state: State, program: Program) -> bool:
         """Whether a thread can take its next step."""
@@ -356,10 +365,9 @@ class Machine:
     def enabled(self, state: State) -> list[int]:
         """All transitions that a state has."""
         found = []
-        for program in self.programs:
-            node = state[program.slot]
-            base = program.index << 2
-            if state[program.buffer]:
+        for slot, buffer, base in self.rows:
+            node = state[slot]
+            if state[buffer]:
                 found.append(base | FLUSH)
                 if node.drains:
                     continue

@@ -21,7 +21,6 @@ from wintunsim.explore.layout import Region
 from wintunsim.explore.program import fields_of
 from wintunsim.explore.world import World
 
-FREQUENCY = 10_000_000
 STORES = (op.Store, op.StoreSize, op.CopyIn, op.Put, op.MarkCompleted)
 LOADS = (op.Load, op.Spin, op.LoadSize, op.LoadByte, op.CopyOut, op.Get)
 NEEDS_NO_DRAIN = (
@@ -98,16 +97,6 @@ class PlainRun:
             op.ListHandles: self._list_handles,
             op.Clear: self._clear,
             op.CompleteSend: lambda thread, operation: self._ndis.complete_send(operation.adapter, operation.chain),
-            op.IndicateReceive: lambda thread, operation: self._ndis.indicate_receive(operation.adapter, operation.nbl),
-            op.IndicateLink: lambda thread, operation: self._ndis.indicate_link(operation.adapter, operation.connected),
-            op.CloseHandle: lambda thread, operation: self.machine.close_handle(operation.caller, operation.handle),
-            op.ReadFrequency: lambda thread, operation: FREQUENCY,
-            op.ReadClock: lambda thread, operation: 0,
-            op.Yield: lambda thread, operation: False,
-            op.MapPages: lambda thread, operation: True,
-            op.Sleep: lambda thread, operation: None,
-            op.Work: lambda thread, operation: None,
-            op.Dereference: lambda thread, operation: None,
         }
         self._ndis = world.ndis
         self._set_up()
@@ -154,9 +143,8 @@ class PlainRun:
             return
         try:
             operation = thread.routine.send(value)
-            while self.machine.passes_silent and self.machine.steps.silent(operation) is not None:
-                effect: Any = self._effects.get(type(operation), _nothing)
-                operation = thread.routine.send(effect(thread, operation))
+            while self.machine.passes_silent and (silent := self.machine.steps.silent(operation)) is not None:
+                operation = thread.routine.send(silent())
             thread.operation = operation
         except StopIteration as stop:
             thread.result = stop.value
@@ -196,6 +184,8 @@ class PlainRun:
             result = self._load(thread, operation)
         elif type(operation) in self._effects:
             result = self._effects[type(operation)](thread, operation)
+        elif (silent := self.machine.steps.silent(operation)) is not None:
+            result = silent()
         else:
             result = EFFECTS[type(operation)](operation)
         if result is not _WAITS:
@@ -325,10 +315,6 @@ class PlainRun:
     def _list_handles(self, thread: PlainThread, operation: op.ListHandles) -> Any:
         handles = self.machine.handles_of(operation.adapter)
         return tuple((handle.caller, handle.value, handle.file_object) for handle in handles if handle.open.value)
-
-
-def _nothing(thread: PlainThread, operation: Any) -> None:
-    """For counters."""
 
 
 def _stores_of(operation: Any) -> list[Buffered]:

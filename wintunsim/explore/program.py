@@ -60,6 +60,21 @@ class Point:
 _NOWHERE = Point()
 
 
+class Kind:
+    """How a thread stands where it is able to go on, for the reduction: alike for nodes with equal footprints.
+
+    `waiting` is the same for a thread that is not able to.
+    """
+
+    __slots__ = ("waiting",)
+
+    def __init__(self) -> None:
+        self.waiting = object()
+
+
+_ANY, _ENDED = Kind(), Kind()
+
+
 class Node:
     """An operation of one thread after one history of results.
 
@@ -72,9 +87,9 @@ class Node:
     """
 
     __slots__ = (
-        "alone", "blocked", "children", "choices", "depth", "drains", "enablers", "generator", "guard", "has_ended",
-        "held", "key", "later_reads", "later_writes", "operation", "parent", "point", "reads", "result", "sent", "step",
-        "text", "thread", "twin_of", "writes",
+        "alone", "blocked", "children", "choices", "drains", "enablers", "generator", "guard", "has_ended",
+        "held", "key", "kind", "later_reads", "later_writes", "operation", "parent", "point", "reads", "result", "sent",
+        "step", "text", "thread", "twin_of", "writes",
     )  # fmt: skip
 
     def __init__(self, thread: Program, parent: Node | None, key: Any, operation: op.Operation | None) -> None:
@@ -83,7 +98,6 @@ class Node:
         self.key = key
         """The result of the parent's operation that leads here."""
         self.operation = operation
-        self.depth: int = 0 if parent is None else parent.depth + 1
         self.children: dict[Any, Node] = {}
         self.sent: dict[Any, Any] = {}
         """What is sent into the routine for a key, where it is not the key itself."""
@@ -91,6 +105,7 @@ class Node:
         """The routine, standing here; None when it has gone on."""
         self.reads = self.writes = 0
         self.point = _NOWHERE
+        self.kind = _ANY
         self.later_reads = self.later_writes = 0
         self.enablers = 0
         self.drains = False
@@ -167,6 +182,7 @@ class Program:
         self.dormant.text = "not started"
         self.dormant.point = Point()
         self._points: dict[tuple[object, ...], Point] = {}
+        self._kinds: dict[tuple[object, ...], Kind] = {}
 
     @property
     def root(self) -> Node:
@@ -292,6 +308,7 @@ class Program:
     def _end_node(self, parent: Node | None, key: Any, result: Any) -> Node:
         node = Node(self, parent, key, None)
         node.has_ended = True
+        node.kind = _ENDED
         node.result = self.canonical(result)
         node.text = "ended"
         return node
@@ -300,6 +317,12 @@ class Program:
         """Tell the places before what may follow them. Where that is news, what was decided there may be wrong."""
         news = node.point.add(node.reads | node.later_reads, node.writes | node.later_writes)
         self.machine.growth += news
+        for place in (node, node.blocked):
+            if place is not None:
+                described = (
+                    place.point, place.reads, place.writes, place.enablers, place.choices, place.held, place.drains
+                )  # fmt: skip
+                place.kind = self._kinds.setdefault(described, Kind())
 
     def _find_point(self, node: Node, generator: Generator[Any, Any, Any] | None) -> Point:
         """The place where a routine stands, known from now on to come after its parent's."""

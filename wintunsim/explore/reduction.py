@@ -15,137 +15,109 @@ from wintunsim.explore.machine import FLUSH, Machine
 from wintunsim.explore.program import Node
 from wintunsim.explore.writes import State, Write
 
+Row = tuple[int, Node, tuple[Write, ...], bool, int, int]
+"""A thread that is not at its end: (base, node, store buffer, is able to go on, future reads, future writes)."""
+
 
 def persistent(machine: Machine, state: State) -> list[int]:
-    """Transitions that suffice in a state; none when it has none. Each alone, where one alone is enough."""
-    bases: list[int] = []
-    nodes: list[Node] = []
-    buffers: list[tuple[Write, ...]] = []
-    able: list[bool] = []
-    future_reads: list[int] = []
-    future_writes: list[int] = []
+    """Transitions that suffice in a state; none when it has none. Each alone, where one alone is enough.
+
+    What is chosen depends on no more than how the threads stand, so it is thought out once for each way to stand.
+    """
+    stand: list[object] = []
     for slot, buffer_slot, base in machine.rows:
         node = state[slot]
         buffer = state[buffer_slot]
-        if not buffer:
-            if node.has_ended:
-                continue
-            guard = node.guard
-            is_able = guard is None or guard(state)
-            if is_able and node.alone:
-                return [base]
-            point = node.point
-            future_reads.append(point.future_reads)
-            future_writes.append(point.future_writes)
+        if buffer:
+            stand.append(buffer)
+        guard = node.guard
+        if node.has_ended or (buffer and node.drains) or (guard is not None and not guard(state)):
+            stand.append(node.kind.waiting)
+        elif node.alone:
+            return [base]
         else:
-            guard = node.guard
-            is_able = not (node.drains or node.has_ended) and (guard is None or guard(state))
-            if is_able and node.alone:
-                return [base]
-            reads, writes = node.point.future_reads | machine.buffers_mask, node.point.future_writes
+            stand.append(node.kind)
+    key = tuple(stand)
+    chosen = machine.footprints.chosen.get(key)
+    if chosen is None:
+        chosen = machine.footprints.chosen[key] = _choose(machine, state)
+    return chosen.copy()
+
+
+def _choose(machine: Machine, state: State) -> list[int]:
+    """One step that nobody else can ever get in the way of; or those of the smallest closed set of threads."""
+    rows: list[Row] = []
+    for slot, buffer_slot, base in machine.rows:
+        node, buffer = state[slot], state[buffer_slot]
+        if node.has_ended and not buffer:
+            continue
+        reads, writes = node.point.future_reads, node.point.future_writes
+        if buffer:
+            first = buffer[0]
+            if node.held & machine.footprints.protectors(first.writes | first.reads):
+                return [base | FLUSH]
+            reads |= machine.buffers_mask
             for write in buffer:
                 reads |= write.reads
                 writes |= write.writes
-            first = buffer[0]
-            if node.held and machine.footprints.protectors(first.writes | first.reads) & node.held:
-                return [base | FLUSH]
-            future_reads.append(reads)
-            future_writes.append(writes)
-        bases.append(base)
-        nodes.append(node)
-        buffers.append(buffer)
-        able.append(is_able)
-    if len(bases) == 1:
-        return _steps(bases[0], nodes[0], buffers[0], able[0])
-    return _among(bases, nodes, buffers, able, future_reads, future_writes)
-
-
-def _among(
-    bases: list[int],
-    nodes: list[Node],
-    buffers: list[tuple[Write, ...]],
-    able: list[bool],
-    future_reads: list[int],
-    future_writes: list[int],
-) -> list[int]:
-    """Who is outside, and may do something that depends on the next step of each? As sets of bits, `conflicts`."""
-    count = len(bases)
-    conflicts: list[int] = []
-    for index in range(count):
-        node, buffer = nodes[index], buffers[index]
-        needs = 0
+        able = not node.has_ended and not (buffer and node.drains) and (node.guard is None or node.guard(state))
+        rows.append((base, node, buffer, able, reads, writes))
+    steps = [_steps(row) for row in rows]
+    needs = []
+    for index, (base, node, buffer, able, _, _) in enumerate(rows):
+        flush_needs = 0
         if buffer:
-            write = buffer[0]
-            writes = write.writes
-            both = writes | write.reads
-            for other in range(count):
-                if other != index and (writes & future_reads[other] or both & future_writes[other]):
-                    needs |= 1 << other
-            if not needs:
-                return [bases[index] | FLUSH]
-            if node.drains or node.has_ended:
-                conflicts.append(needs)
-                continue
-        if able[index]:
-            own, writes = 0, node.writes
-            both = writes | node.reads
+            flush_needs = _needs(rows, index, buffer[0].reads, buffer[0].writes)
+            if not flush_needs:
+                return [base | FLUSH]
+        if able:
+            own_needs = _needs(rows, index, node.reads, node.writes)
+            if not own_needs:
+                return [base] if node.choices == 1 else [base, base | 1]
+        elif node.has_ended or (buffer and node.drains):
+            # It waits for its own flushes only.
+            own_needs = 0
         else:
             # Whoever may let it go belongs to the set.
-            own, writes = 0, node.enablers
-            both = writes | node.reads
-        for other in range(count):
-            if other != index and (writes & future_reads[other] or both & future_writes[other]):
-                own |= 1 << other
-        if not own and able[index]:
-            return [bases[index]] if node.choices == 1 else [bases[index], bases[index] | 1]
-        conflicts.append(needs | own)
-    return _smallest(bases, nodes, buffers, able, conflicts)
+            own_needs = _needs(rows, index, node.reads | node.enablers, node.enablers)
+        needs.append(flush_needs | own_needs)
+    return _smallest(steps, needs)
 
 
-def _steps(base: int, node: Node, buffer: tuple[Write, ...], is_able: bool) -> list[int]:
+def _needs(rows: list[Row], index: int, reads: int, writes: int) -> int:
+    """Who else may ever do something that depends on a step with this footprint: a set of bits."""
+    both = reads | writes
+    found = 0
+    for other, row in enumerate(rows):
+        if other != index and (writes & row[4] or both & row[5]):
+            found |= 1 << other
+    return found
+
+
+def _steps(row: Row) -> list[int]:
     """The transitions of one thread."""
+    base, node, buffer, able, _, _ = row
     found = [base | FLUSH] if buffer else []
-    if is_able:
+    if able:
         found.append(base)
         if node.choices > 1:
             found.append(base | 1)
     return found
 
 
-def _smallest(
-    bases: list[int], nodes: list[Node], buffers: list[tuple[Write, ...]], able: list[bool], conflicts: list[int]
-) -> list[int]:
-    """The transitions of the smallest closed set of threads, one tried from each thread."""
+def _smallest(steps: list[list[int]], needs: list[int]) -> list[int]:
+    """The steps of the smallest closed set of threads, one tried from each thread that can do something."""
     best: list[int] = []
-    least = 1 << 30
-    for start in range(len(bases)):
-        if not able[start] and not buffers[start]:
+    for start, own in enumerate(steps):
+        if not own:
             continue
-        inside = 1 << start
-        grown = inside | conflicts[start]
-        while grown != inside:
-            fresh = grown & ~inside
-            inside = grown
-            while fresh:
-                bit = fresh & -fresh
-                fresh ^= bit
-                grown |= conflicts[bit.bit_length() - 1]
-        size = 0
-        left = inside
-        while left:
-            bit = left & -left
-            left ^= bit
-            index = bit.bit_length() - 1
-            size += (1 if buffers[index] else 0) + able[index]
-        if size < least:
-            least = size
-            best = []
-            left = inside
-            while left:
-                bit = left & -left
-                left ^= bit
-                index = bit.bit_length() - 1
-                best += _steps(bases[index], nodes[index], buffers[index], able[index])
-            if least == 1:
-                break
+        inside, waiting, chosen = 1 << start, [start], []  # type: tuple[int, list[int], list[int]]
+        while waiting:
+            index = waiting.pop()
+            chosen += steps[index]
+            fresh = needs[index] & ~inside
+            inside |= fresh
+            waiting += [other for other in range(len(steps)) if fresh >> other & 1]
+        if not best or len(chosen) < len(best):
+            best = chosen
     return best

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from wintun_model import operations as op
 from wintun_model.errors import ModelError
+from wintun_model.immediate import FREQUENCY
 from wintunsim.explore.gate import Gate, compile_gate
 from wintunsim.explore.observations import AreLocked
 from wintunsim.explore.program import Node
@@ -19,9 +20,6 @@ from wintunsim.explore.steps_objects import ObjectSteps
 
 if TYPE_CHECKING:
     from wintunsim.explore.machine import Machine
-
-FREQUENCY = 10_000_000
-"""Ticks a second of the performance counter (spec win32 §3)."""
 
 
 class Steps(ObjectSteps):

@@ -3,48 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from wintun_model import operations as op
 from wintunsim.explore.layout import NOT_READY
 from wintunsim.explore.program import BLOCKED, Node
-from wintunsim.explore.violation import Property, Violation
+from wintunsim.explore.steps_base import BaseSteps
+from wintunsim.explore.violation import after_free
 from wintunsim.explore.writes import State, Write
 
-if TYPE_CHECKING:
-    from wintunsim.explore.machine import Machine
 
-
-class LockSteps:
+class LockSteps(BaseSteps):
     """A lock's slot holds None when it is free, its holder's index when it is held, and -n when n share it.
 
     Whoever wants a reader/writer lock exclusively announces itself first, if it has to wait: from then on no new reader
     gets in. An event's slot holds True, False, or the indices of the threads that wait for it, in the order of arrival.
     """
-
-    def __init__(self, machine: Machine) -> None:
-        self.machine = machine
-        self.entry_slots: set[int] = set()
-
-    # -- what belongs to an adapter's context -----------------------------------------------------------------------
-
-    def context_check(self, context: int) -> Callable[[State], None]:
-        """Fails when the memory of an adapter is freed."""
-        name = self.machine.layout.names[context]
-
-        def check(state: State) -> None:
-            if not state[context]:
-                raise Violation(Property.NOTHING_AFTER_FREE, f"the driver touches the {name}, which it has freed")
-
-        return check
-
-    def context_guard(self, node: Node, noun: object) -> Callable[[State], None] | None:
-        """The check that a noun's adapter is still there, if that is watched; it joins the node's footprint."""
-        context = self.machine.context_of(noun)
-        if context is None:
-            return None
-        node.reads |= self.machine.layout.masks[context]
-        return self.context_check(context)
 
     def held_after(self, node: Node, key: Any) -> int:
         """The locks that a thread holds exclusively after an operation had the result `key`."""
@@ -74,60 +48,53 @@ class LockSteps:
         """The slot that counts who waits for a reader/writer lock exclusively."""
         return self.machine.layout.slot(lock, f"{lock.name} lock writers", 0, "writers")
 
-    def _lock_node(self, node: Node, lock: op.Lock, verb: str) -> tuple[int, Callable[[State], None] | None]:
+    def _lock_node(self, node: Node, lock: op.Lock, verb: str) -> tuple[int, Callable[[State], Any]]:
+        """The lock's slot, and what looks at it: Violation where there is no lock, or no memory that it is in."""
         slot = self._lock(lock)
+        # It may have been compiled before, as that of a lock that nobody takes shared.
+        node.reads, node.guard = 0, None
         node.drains = True
         node.text = f"{verb} {lock.name} lock"
         guard = self.context_guard(node, lock)
         node.enablers = self.machine.layout.masks[slot] | self._try_mask(lock)
-        return slot, guard
 
-    @staticmethod
-    def _not_ready(lock: op.Lock) -> Violation:
-        return Violation(
-            Property.NOTHING_AFTER_FREE, f"the driver uses the {lock.name} lock, which is not initialized, or deleted"
-        )
-
-    def _acquire(self, node: Node, operation: op.Acquire) -> None:
-        lock, index = operation.lock, node.thread.index
-        self.machine.lock_nodes.setdefault(id(lock), []).append(node)
-        slot, guard = self._lock_node(node, lock, "acquire")
-        node.writes = self.machine.layout.masks[slot]
-        if self.machine.is_shared_lock(lock) and self.machine.rules.waiting_writer_excludes_readers:
-            self._acquire_announced(node, lock, slot, guard)
-            return
-        is_free = _is_free(slot)
-        node.guard = is_free
-
-        def acquire(state: State, node: Node) -> None:
-            if guard is not None:
-                guard(state)
-            if state[slot] is NOT_READY:
-                raise self._not_ready(lock)
-            state[slot] = index
-
-        node.step = acquire
-
-    def _acquire_announced(self, node: Node, lock: op.Lock, slot: int, guard: Callable[[State], None] | None) -> None:
-        """Two steps when it has to wait: announce itself, then take the lock when the last one is out."""
-        index, writers = node.thread.index, self._waiting(lock)
-        # It may be compiled for the second time, as nobody shared the lock before.
-        node.guard = None
-        twin = self._twin(node)
-        twin.guard = _is_free(slot)
-        twin.drains = True
-        # It may have been compiled before, as that of a lock that nobody takes shared.
-        node.guard = None
-        thread_slot = node.thread.slot
-        node.writes |= self.machine.layout.masks[writers]
-
-        def announce(state: State, node: Node) -> Any:
+        def look(state: State) -> Any:
             if guard is not None:
                 guard(state)
             held = state[slot]
             if held is NOT_READY:
-                raise self._not_ready(lock)
-            if held is None:
+                raise after_free(f"the driver uses the {lock.name} lock, which is not initialized, or deleted")
+            return held
+
+        return slot, look
+
+    def _acquire(self, node: Node, operation: op.Acquire) -> None:
+        lock, index = operation.lock, node.thread.index
+        self.machine.lock_nodes.setdefault(id(lock), []).append(node)
+        slot, look = self._lock_node(node, lock, "acquire")
+        node.writes = self.machine.layout.masks[slot]
+        if self.machine.is_shared_lock(lock) and self.machine.rules.waiting_writer_excludes_readers:
+            self._acquire_announced(node, lock, slot, look)
+            return
+        node.guard = _is_free(slot)
+
+        def acquire(state: State, node: Node) -> None:
+            look(state)
+            state[slot] = index
+
+        node.step = acquire
+
+    def _acquire_announced(self, node: Node, lock: op.Lock, slot: int, look: Callable[[State], Any]) -> None:
+        """Two steps when it has to wait: announce itself, then take the lock when the last one is out."""
+        index, writers = node.thread.index, self._waiting(lock)
+        twin = self._twin(node)
+        twin.guard = _is_free(slot)
+        twin.drains = True
+        thread_slot = node.thread.slot
+        node.writes |= self.machine.layout.masks[writers]
+
+        def announce(state: State, node: Node) -> Any:
+            if look(state) is None:
                 state[slot] = index
                 return None
             state[writers] += 1
@@ -135,10 +102,7 @@ class LockSteps:
             return BLOCKED
 
         def take(state: State, twin: Node) -> None:
-            if guard is not None:
-                guard(state)
-            if state[slot] is NOT_READY:
-                raise self._not_ready(lock)
+            look(state)
             state[writers] -= 1
             state[slot] = index
 
@@ -151,22 +115,16 @@ class LockSteps:
         twin.children = node.children
         twin.sent = node.sent
         twin.text = f"waits: {node.text}"
-        twin.depth = node.depth
         node.blocked = twin
         return twin
 
     def _try_acquire(self, node: Node, operation: op.TryAcquire) -> None:
         lock, index = operation.lock, node.thread.index
-        slot, guard = self._lock_node(node, lock, "try to acquire")
+        slot, look = self._lock_node(node, lock, "try to acquire")
         node.writes = self.machine.layout.masks[slot] | self._try_mask(lock)
 
         def try_acquire(state: State, node: Node) -> bool:
-            if guard is not None:
-                guard(state)
-            held = state[slot]
-            if held is NOT_READY:
-                raise self._not_ready(lock)
-            if held is not None:
+            if look(state) is not None:
                 return False
             state[slot] = index
             return True
@@ -176,46 +134,29 @@ class LockSteps:
     def _release(self, node: Node, operation: op.Release) -> None:
         lock, index = operation.lock, node.thread.index
         self.machine.lock_nodes.setdefault(id(lock), []).append(node)
-        slot, guard = self._lock_node(node, lock, "release")
-        # Nobody who waits for the lock can come before its release: only who does not wait can tell the difference.
-        node.writes = self._try_mask(lock)
-        if self.machine.is_shared_lock(lock):
-            node.writes |= self.machine.layout.masks[slot]
+        slot, look = self._lock_node(node, lock, "release")
 
-        def release(state: State, node: Node) -> None:
-            if guard is not None:
-                guard(state)
-            held = state[slot]
-            if held is NOT_READY:
-                raise self._not_ready(lock)
-            if held != index:
-                raise Violation(
-                    Property.NOTHING_AFTER_FREE, f"the {lock.name} lock is released by who does not hold it"
-                )
+        def release(state: State) -> None:
+            if look(state) != index:
+                raise after_free(f"the {lock.name} lock is released by who does not hold it")
             state[slot] = None
 
         if self.machine.is_tso and not self.machine.rules.release_drains:
             # A plain store: the lock is free once it has left the store buffer.
             node.drains = False
-            node.writes = 0
             mask = self.machine.layout.masks[slot] | self._try_mask(lock)
-            node.later_reads, node.later_writes = node.reads, mask
-            write = Write(
-                slot, None, None, node.reads, mask, lambda state: release(state, node), f"{lock.name} is released"
-            )
-            buffer = node.thread.buffer
-
-            def store(state: State, node: Node) -> None:
-                state[buffer] += (write,)
-
-            node.step = store
+            self._write(node, Write(slot, None, None, node.reads, mask, release, f"{lock.name} is released"))
             return
-        node.step = release
+        # Nobody who waits for the lock can come before its release: only who does not wait can tell the difference.
+        node.writes = self._try_mask(lock)
+        if self.machine.is_shared_lock(lock):
+            node.writes |= self.machine.layout.masks[slot]
+        node.step = lambda state, node: release(state)
 
     def _acquire_shared(self, node: Node, operation: op.AcquireShared) -> None:
         lock = operation.lock
         self.machine.note_shared(lock)
-        slot, guard = self._lock_node(node, lock, "acquire shared")
+        slot, look = self._lock_node(node, lock, "acquire shared")
         node.reads |= self.machine.layout.masks[slot]
         excludes = self.machine.rules.waiting_writer_excludes_readers
         writers = self._waiting(lock)
@@ -231,11 +172,7 @@ class LockSteps:
         node.guard = may_enter
 
         def acquire_shared(state: State, node: Node) -> None:
-            if guard is not None:
-                guard(state)
-            held = state[slot]
-            if held is NOT_READY:
-                raise self._not_ready(lock)
+            held = look(state)
             state[slot] = -1 if held is None else held - 1
 
         node.step = acquire_shared
@@ -243,17 +180,13 @@ class LockSteps:
     def _release_shared(self, node: Node, operation: op.ReleaseShared) -> None:
         lock = operation.lock
         self.machine.note_shared(lock)
-        slot, guard = self._lock_node(node, lock, "release shared")
+        slot, look = self._lock_node(node, lock, "release shared")
         node.reads |= self.machine.layout.masks[slot]
 
         def release_shared(state: State, node: Node) -> None:
-            if guard is not None:
-                guard(state)
-            held = state[slot]
-            if held is NOT_READY:
-                raise self._not_ready(lock)
+            held = look(state)
             if held is None or held >= 0:
-                raise Violation(Property.NOTHING_AFTER_FREE, f"the {lock.name} lock is released, but nobody shares it")
+                raise after_free(f"the {lock.name} lock is released, but nobody shares it")
             state[slot] = None if held == -1 else held + 1
 
         node.step = release_shared

@@ -23,34 +23,6 @@ from wintunsim.explore.writes import State, Write
 class MemorySteps(LockSteps):
     """Compiles the nodes of operations on memory."""
 
-    def _write(self, node: Node, *writes: Write) -> None:
-        """A plain store: at once, or into the store buffer."""
-        reads = written = 0
-        for write in writes:
-            reads |= write.reads
-            written |= write.writes
-        if self.machine.is_tso:
-            buffer = node.thread.buffer
-            node.reads = self.machine.buffers_mask
-            node.later_reads, node.later_writes = reads, written
-
-            def store(state: State, node: Node) -> None:
-                state[buffer] += writes
-
-            node.step = store
-            return
-        node.reads, node.writes = reads, written
-        if len(writes) == 1:
-            apply = writes[0].apply
-            node.step = lambda state, node: apply(state)
-        else:
-
-            def store_all(state: State, node: Node) -> None:
-                for write in writes:
-                    write.apply(state)
-
-            node.step = store_all
-
     def _word(self, word: op.Word) -> tuple[Mapping, int]:
         mapping, offset = self.machine.layout.find(word.cells, 4 * word.index)
         if offset >= 12 or offset % 4:
@@ -289,18 +261,4 @@ class MemorySteps(LockSteps):
         mask = self.machine.layout.masks[slot if listed is None else listed]
         node.text = "mark completed"
         # It is a store like others: whoever sees the mark sees the bytes that were stored before it.
-        writes = self.machine.writes
-
-        if self.machine.is_tso:
-            buffer = node.thread.buffer
-            mark = writes.mark(slot, mask)
-            node.reads, node.later_writes = self.machine.buffers_mask, mask
-
-            def store(state: State, node: Node) -> None:
-                state[buffer] += (mark,)
-
-            node.step = store
-            return
-        node.writes = mask
-        apply = writes.mark(slot, mask).apply
-        node.step = lambda state, node: apply(state)
+        self._write(node, self.machine.writes.mark(slot, mask))

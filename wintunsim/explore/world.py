@@ -279,8 +279,7 @@ class World:
 
     def set_up(self, name: str, factory: Callable[[], op.Routine[Any]]) -> Program:
         """A routine that runs to its end before the exploration begins, and whom it starts until they wait."""
-        program = self.machine.add_thread(f"set-up: {name}", factory)
-        program.is_set_up = True
+        program = self.machine.add_thread(f"set-up: {name}", factory, is_set_up=True)
         self._setup.append(program)
         return program
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from wintunsim.explore.machine import Machine
+from wintunsim.explore.program import BLOCKED
 from wintunsim.explore.reduction import persistent
 from wintunsim.explore.search import Budget, Outcome, Verdict
 from wintunsim.explore.violation import Property, Violation
@@ -119,7 +120,7 @@ class _Pass:
     def _go_on(self, state: State) -> list[int]:
         """Take steps as long as there is one way only; what there is to choose from then."""
         machine, path = self.machine, self.path
-        choose, apply, programs, reduced = self.choose, machine.apply, machine.programs, self.reduced
+        choose, apply, reduced = self.choose, machine.apply, self.reduced
         steps_max = machine.steps_max
         choices = choose(machine, state)
         while len(choices) == 1:
@@ -129,19 +130,23 @@ class _Pass:
             path.append(transition)
             apply(state, transition)
             if reduced:
-                # The same thread goes on while nobody could mind.
-                program = programs[transition >> 2]
-                slot, buffer, transition = program.slot, program.buffer, transition & ~3
-                while (
-                    (node := state[slot]).alone
-                    and len(path) <= steps_max
-                    and (node.guard is None or node.guard(state))
-                    and not (node.drains and state[buffer])
-                ):
-                    path.append(transition)
-                    apply(state, transition)
+                self._run_on(state, transition & ~3)
             choices = choose(machine, state)
         return choices
+
+    def _run_on(self, state: State, base: int) -> None:
+        """Let one thread go on while its next step may always be taken before everybody else's."""
+        machine, path, steps_max = self.machine, self.path, self.machine.steps_max
+        program = machine.programs[base >> 2]
+        slot, buffer = program.slot, program.buffer
+        while (node := state[slot]).alone and len(path) <= steps_max:
+            guard = node.guard
+            if (guard is not None and not guard(state)) or (node.drains and state[buffer]):
+                return
+            path.append(base)
+            key = node.step(state, node)
+            if key is not BLOCKED:
+                state[slot] = node.children.get(key) or machine.grow(state, node, key)
 
     def _arrive(self, state: State, choices: list[int]) -> None:
         """An execution is at its end, or at a state from which there are several ways on."""

@@ -117,11 +117,7 @@ def _run(machine: Machine, state: State, path: list[int], seed: int, number: int
             key = node.step(state, node)
             if key is BLOCKED:
                 continue
-            child = node.children.get(key)
-            if child is None:
-                child = node.child(key)
-                machine.complete(state)
-            state[slot] = child
+            state[slot] = node.children.get(key) or machine.grow(state, node, key)
             if node.later_writes:
                 flush = (transition | FLUSH, slot, buffer)
                 if flush not in candidates:
