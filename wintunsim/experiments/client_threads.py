@@ -120,6 +120,7 @@ class ExperimentClient:
         client = experiment.client
         handlers = client.readers if not client.queue_packets else 1
         writers = (handlers if client.echo else 0) + (1 if inbound is not None else 0)
+        self._writing = client.writing
         self._write_lock = Lock("client writing") if writers > 1 else None
         self._start(self._main)
 
@@ -256,7 +257,7 @@ class ExperimentClient:
 
     def write(self, packet: bytes) -> Outcome:
         """Write a packet into the receive ring, on the current thread."""
-        ring, strategy = self.rings[1], self.experiment.client.writing
+        ring, strategy = self.rings[1], self._writing
         if self._write_lock is None:
             return self.executor.call(write, ring, packet, strategy)
         return self.executor.call(write_shared, ring, self._write_lock, packet, strategy)

@@ -195,6 +195,15 @@ class Port:
         self._next = following
         return chain
 
+    @property
+    def sender(self) -> Thread | None:
+        """The thread that sends; None before there is anything to send."""
+        return self._sender
+
+    def was_fed(self, handed_down: int) -> None:
+        """Somebody else has come to send so many packets, all that are due."""
+        self._next, self.handed_down = None, handed_down
+
     def due_by(self, time_ns: int) -> int:
         """How many packets the system was to send by then, if it comes to no more: for the end of a run."""
         late = len(self._queue)

@@ -33,7 +33,7 @@ class LimitedMachine(Machine):
     """A `Machine` with the processors of a host."""
 
     __slots__ = (
-        "_balance", "_boost", "_draw_idle_exit", "_draw_switch", "_queue", "_queue_order", "_state", "host",
+        "_balance", "_boost", "_queue", "_queue_order", "_state", "draw_idle_exit", "draw_switch", "host",
         "preemptions", "processors",
     )  # fmt: skip
 
@@ -49,8 +49,8 @@ class LimitedMachine(Machine):
         self._balance = BalanceSetManager(self.stream("kernel.balance set"))
         self._state: dict[Thread, Scheduling] = {}
         self._boost = 0
-        self._draw_switch = host.switch.sampler(self.stream("kernel.host switch"))
-        self._draw_idle_exit = host.idle_exit.sampler(self.stream("kernel.host idle_exit"))
+        self.draw_switch = host.switch.sampler(self.stream("kernel.host switch"))
+        self.draw_idle_exit = host.idle_exit.sampler(self.stream("kernel.host idle_exit"))
         for load in host.background:
             for _ in range(load.threads):
                 start_background(self, load)
@@ -301,9 +301,9 @@ class LimitedMachine(Machine):
         """Give a processor to a thread: how long that takes, in ns."""
         delay = 0
         if processor.thread is None and now - processor.idle_since_ns >= self.host.idle_after_ns:
-            delay += self._draw_idle_exit()
+            delay += self.draw_idle_exit()
         if processor.last is not thread:
-            delay += self._draw_switch()
+            delay += self.draw_switch()
             state.switches += 1
         processor.thread = processor.last = thread
         state.processor = processor

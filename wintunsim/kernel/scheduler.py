@@ -190,6 +190,13 @@ class Scheduler:
         if current is None and time_ns < self._pump_due:
             self._schedule_pump(time_ns)
 
+    def ready_ns(self, thread: Thread) -> int | None:
+        """When a thread is to go on that does not run; None for one that waits."""
+        times = (
+            time_ns for time_ns, _, ready, number in self._ready if ready is thread and number == thread.generation
+        )
+        return next(times, None)
+
     def spend(self, cost_ns: int) -> None:
         """Let `cost_ns` pass for the running thread; others run meanwhile, if they are due."""
         self.now += cost_ns

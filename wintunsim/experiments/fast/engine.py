@@ -121,8 +121,7 @@ class Ahead:
         self._hand_on()
         machine.latest = self._end_ns()
         give_processors_back(m, machine, threads)
-        port._next = None
-        port.handed_down = int(m[words.HANDED_DOWN] + m[words.QUEUE_LAST] - m[words.QUEUE_FIRST]) + self._still_due()
+        port.was_fed(int(m[words.HANDED_DOWN] + m[words.QUEUE_LAST] - m[words.QUEUE_FIRST]) + self._still_due())
         port.send.peak_content_bytes = int(m[words.SEND_PEAK])
         port.send.packets, port.send.size_bytes = int(m[words.READ]), int(m[words.READ_BYTES])
         port.receive.packets = int(m[words.RECEIVED])
@@ -155,8 +154,8 @@ class Ahead:
         self._m = m = words.new_run(port.send.capacity_bytes, self._times, self._counts, windows, processors or 0)
         m[words.UNTIL], m[words.KEEPS_ROWS] = self._until_ns, machine.trace.is_kept
         m[words.BEGUN] = m[words.NOW] = begun_ns
-        assert port._sender is not None
-        m[words.SENDER_NUMBER] = port._sender.number
+        assert port.sender is not None
+        m[words.SENDER_NUMBER] = port.sender.number
         self._draws.begin(m)
         self._offered = Offered(self._given, numbers, machine.seed, begun_ns)
         self._load_packets()
@@ -168,16 +167,16 @@ class Ahead:
         """Put the threads where they stopped, or where they are to begin. The threads: client, reader, sender."""
         machine, port = self._machine, self._device.port
         reader: Any = self._device.adapter.reader.value
-        if "client" not in self._starts or reader is None or port._sender is None:
+        if "client" not in self._starts or reader is None or port.sender is None:
             raise Unable("a run that ends before it has begun")
-        threads = (self._starts["client"][1], reader, port._sender)
+        threads = (self._starts["client"][1], reader, port.sender)
         numbers = [thread.number for thread in threads]
         if numbers != sorted(numbers):
             raise Unable("threads in another order")
         if self._m is None:
             m = self._new_run()
             run_ahead(m)
-            m[words.SENDER_DO], m[words.SENDER_AT] = sender.LOOKS, ready_at(machine, port._sender)
+            m[words.SENDER_DO], m[words.SENDER_AT] = sender.LOOKS, ready_at(machine, port.sender)
         m = self._run
         begins_ns = self._starts["client"][0]
         # Until here the machine has made all records; none of the loop's may come before its last one.

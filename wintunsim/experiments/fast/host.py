@@ -28,8 +28,8 @@ class Draws:
         self._fixed = [machine.costs.typical(name) for name in _FIGURES]
         if isinstance(machine, LimitedMachine):
             for distribution, sampler in (
-                (machine.host.switch, machine._draw_switch),
-                (machine.host.idle_exit, machine._draw_idle_exit),
+                (machine.host.switch, machine.draw_switch),
+                (machine.host.idle_exit, machine.draw_idle_exit),
             ):
                 self._samplers.append(None if distribution.is_constant else sampler)
                 self._fixed.append(distribution.median)
@@ -79,10 +79,10 @@ def hold_processor(machine: Machine, thread: Thread) -> None:
 
 def ready_at(machine: Machine, thread: Thread) -> int:
     """When a thread is to go on that has not begun."""
-    for time_ns, _, ready, generation in machine._ready:
-        if ready is thread and generation == thread.generation:
-            return time_ns
-    raise Unable("a thread that does not begin")
+    time_ns = machine.ready_ns(thread)
+    if time_ns is None:
+        raise Unable("a thread that does not begin")
+    return time_ns
 
 
 def take_processors(m: Integers, machine: Machine, threads: tuple[Thread, ...]) -> None:
