@@ -272,11 +272,17 @@ HOST_USES = {
     "wintunsim/experiments/pool.py os": ("cpu_count", "how many processes a sweep has"),
     "wintunsim/experiments/processes.py concurrent": ("futures.Executor futures.Future", "as in pool.py"),
     "wintunsim/experiments/processes.py multiprocessing": (
-        "Pipe connection.Connection context.SpawnProcess parent_process",
+        "Pipe connection.Connection get_context parent_process process.BaseProcess",
         "the processes of a sweep",
     ),
-    "wintunsim/experiments/processes.py signal": ("SIGINT SIG_IGN signal", "a person's Ctrl+C ends a sweep as a whole"),
-    "wintunsim/experiments/processes.py threading": ("Lock Thread", "each waits for one process of a sweep"),
+    "wintunsim/experiments/processes.py signal": (
+        "SIGINT SIGTERM SIG_DFL SIG_IGN signal",
+        "a person's Ctrl+C ends a sweep as a whole",
+    ),
+    "wintunsim/experiments/processes.py threading": (
+        "Lock Thread active_count",
+        "each waits for one process of a sweep",
+    ),
     "wintunsim/explore/parallel.py concurrent": (
         "futures.Future futures.ProcessPoolExecutor futures.process.BrokenProcessPool",
         "explorations beside each other; what they come to does not depend on it",

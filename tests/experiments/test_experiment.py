@@ -63,7 +63,7 @@ EXPERIMENTS = st.builds(
             "late:delays=0:1us/90:100us/100:2ms,order=random",
         ]
     ),
-    faults=st.sampled_from([(), ("nbl:every=7",), ("packet-data:every=5",)]),
+    faults=st.sampled_from([(), ("nbl:every=7",), ("partial-memory-descriptor:every=5",)]),
     seed=st.integers(0, 5),
 )
 SETTINGS = settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
@@ -211,6 +211,7 @@ def test_an_experiment_is_plain_data():
         ({"host": "own.toml"}, "the host 'own.toml' cannot be read"),
         ({"returns": "never"}, "the returns 'never' are of an unknown kind"),
         ({"faults": ("disk:1",)}, "the fault 'disk:1' names nothing that can fail"),
+        ({"faults": ("nbl:3", "packet-data:2")}, "the fault packet-data is none for experiments: the driver refuses "),
     ],
 )
 def test_values_that_make_no_sense(values, message):

@@ -240,9 +240,10 @@ def test_summaries_that_make_no_sense(result, metrics, options, message):
 
 
 def test_causes_of_drops_stand_in_every_row_and_behind_their_sum():
-    table = SLOW_CLIENT.sweep(capacity=[0x20000, 0x400000], faults=[(), "packet-data:2"]).run(workers=1).table
+    table = SLOW_CLIENT.sweep(capacity=[0x20000, 0x400000], queue_packets=[0, 16]).run(workers=1).table
     columns = list(table.columns)
     causes = [name for name in columns if name.startswith("dropped_")]
+    assert len(causes) == 2  # the ring, and the queue
     assert columns[columns.index("dropped") + 1 :][: len(causes)] == sorted(causes)
     assert (table[causes].sum(axis=1) == table["dropped"]).all()
     assert (table["dropped"] == 0).any() and table["dropped"].max() > 0

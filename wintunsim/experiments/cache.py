@@ -10,7 +10,6 @@ import zipfile
 from collections.abc import Callable
 from dataclasses import fields, is_dataclass
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -187,6 +186,8 @@ def _files_in(text: str) -> list[Path]:
 
 @cache
 def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version  # which imports much that no worker needs
+
     try:
         return version("wintunsim")
     except PackageNotFoundError:

@@ -46,7 +46,7 @@ class Experiment:
     returns: str = "inside"
     """When the system gives received packets back, in the words of `--returns`."""
     faults: tuple[str, ...] = ()
-    """What fails, in the words of `--fault`."""
+    """What fails, in the words of `--fault`; not `packet-data`, whose packets are refused and delivered at once."""
     store_buffer_ns: int = 0
     """How long a store stays where only its own thread sees it, unless a barrier comes before; 0 for not at all."""
     timer_tick: str = ""
@@ -92,7 +92,11 @@ class Experiment:
                 f"over before: give a longer duration than {self.duration}, or a shorter rate_window_us"
             )
         parse_returns(self.returns)
-        FaultPlan.parse(*self.faults)
+        if any(fault.what == "packet data" for fault in FaultPlan.parse(*self.faults).faults):
+            raise UsageError(
+                "the fault packet-data is none for experiments: the driver refuses such a packet, delivers zeros for "
+                "it, and so it would count twice; leave it out, or give it to wintunsim run as --fault"
+            )
 
     @property
     def duration_ns(self) -> int:

@@ -7,20 +7,22 @@ pipe and a run of its own, so that a death is seen at once and costs the one run
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future
 from contextlib import suppress
-from multiprocessing import Pipe, parent_process
+from multiprocessing import Pipe, get_context, parent_process
 from multiprocessing.connection import Connection
-from multiprocessing.context import SpawnProcess
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from queue import SimpleQueue
-from threading import Lock, Thread
+from threading import Lock, Thread, active_count
 from types import ModuleType
-from typing import Any
+from typing import Any, Literal
 
 from wintunsim.errors import UsageError
 
@@ -36,16 +38,22 @@ class ProcessLostError(Exception):
 
 
 class Processes(Executor):
-    """So many processes, each started when it is first needed; what they run is a module's function.
+    """So many processes; what they run is a module's function.
 
-    They are fresh interpreters: forking one that has threads, as a notebook's has, is not safe. Calls must not raise:
-    an exception ends the process. A future has `ProcessLostError` when the process died, twice.
+    A process starts as a copy of this one where that is safe, as it then has at once what takes a fresh interpreter a
+    second; else fresh, when it is first needed. Calls must not raise: an exception ends the process. A future has
+    `ProcessLostError` when the process died, twice.
     """
 
     def __init__(self, count: int) -> None:
         self._tasks: SimpleQueue[_Task | None] = SimpleQueue()
-        self._is_over = False
         self._workers = [_Worker(self._tasks) for _ in range(count)]
+        if may_fork():
+            for number, worker in enumerate(self._workers):
+                with suppress(UsageError):  # a fresh one is tried when it is needed
+                    worker.fork(beside=self._workers[:number])
+        for worker in self._workers:
+            worker.thread.start()
 
     def submit(self, function: Callable[..., Any], /, *arguments: Any, **options: Any) -> Future[Any]:
         """Call `function(*arguments)` in one of the processes. There are no `options`."""
@@ -65,16 +73,33 @@ class Processes(Executor):
                 worker.thread.join()
 
 
+def may_fork() -> bool:
+    """Whether a copy of this process can be made to work.
+
+    Not beside other threads, as a notebook has them: what they hold would never be let go in the copy. Those that
+    libraries have without Python's knowledge (BLAS, Arrow) are no obstacle, as no run calls these. Apple's libraries do
+    not bear it at all.
+    """
+    return sys.platform == "linux" and active_count() == 1
+
+
 class _Worker:
     """One process, and the thread here that hands it calls."""
 
     def __init__(self, tasks: SimpleQueue[_Task | None]) -> None:
         self._tasks = tasks
-        self._process: SpawnProcess | None = None
+        self._process: BaseProcess | None = None
         self._connection: Connection[Any, Any] | None = None
         self._is_stopped = False
         self.thread = Thread(target=self._serve, daemon=True)
-        self.thread.start()
+
+    def fork(self, beside: Sequence[_Worker]) -> None:
+        """Let the process be a copy of this one. It gets the ends of the pipes to those `beside` it too."""
+        inherited = [worker._connection for worker in beside if worker._connection is not None]
+        with warnings.catch_warnings():
+            # Python counts the threads of libraries too.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            self._start("fork", inherited)
 
     def stop(self) -> None:
         """End the process, whatever it does."""
@@ -101,7 +126,7 @@ class _Worker:
             if self._is_stopped:
                 break
             if self._connection is None:
-                self._start()
+                self._start("spawn")
             assert self._connection is not None
             try:
                 self._connection.send(call)
@@ -110,17 +135,20 @@ class _Worker:
                 self._end()
         raise ProcessLostError("its process ended before it did: it was killed, or there was not enough memory")
 
-    def _start(self) -> None:
+    def _start(self, method: Literal["fork", "spawn"], inherited: Sequence[Connection[Any, Any]] = ()) -> None:
         with _start_lock:
             if self._is_stopped:
                 raise ProcessLostError("it was stopped")
             ours, theirs = Pipe()
-            # A blank main module instead of the caller's, which a new process would run first: so a script needs no
+            not_theirs = [*inherited, ours] if method == "fork" else []
+            # A blank main module instead of the caller's, which a fresh process would run first: so a script needs no
             # `if __name__ == "__main__"`, and may come from standard input.
             main = sys.modules["__main__"]
             sys.modules["__main__"] = ModuleType("__main__")
             try:
-                process = SpawnProcess(target=_serve_calls, args=(theirs, str(Path.cwd())), daemon=True)
+                context: Any = get_context(method)
+                arguments = (theirs, str(Path.cwd()), not_theirs)
+                process: BaseProcess = context.Process(target=_serve_calls, args=arguments, daemon=True)
                 process.start()
             except OSError as error:
                 ours.close()
@@ -139,8 +167,13 @@ class _Worker:
             process.join()
 
 
-def _serve_calls(connection: Connection[Any, Any], folder: str) -> None:
-    """What a process does: calls, until the other end of the pipe is closed."""
+def _serve_calls(connection: Connection[Any, Any], folder: str, not_ours: Sequence[Connection[Any, Any]]) -> None:
+    """What a process does: calls, until the other end of the pipe is closed; `not_ours` are ends of others."""
+    # What is here because this is a copy belongs to the process that it is a copy of.
+    gc.freeze()
+    for other in not_ours:
+        other.close()
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     # Ctrl+C reaches all processes of a terminal; the sweep decides what becomes of its workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.chdir(folder)
