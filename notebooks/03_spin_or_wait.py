@@ -27,7 +27,7 @@ from wintunsim.experiments import Client, Experiment, plots
 # Packets come at random (a Poisson process), on a quiet desktop with four processors.
 
 # %%
-quiet = Experiment(client=Client(), host="desktop", duration="50ms")
+quiet = Experiment(client=Client(), host="desktop", duration="50ms", engine="fast")
 rates = {f"{rate} Mbit/s": f"poisson:rate={rate}Mbit/s,size=1400" for rate in (100, 300, 1000)}
 spins_us = [0, 12.5, 100, 15_000]
 found = quiet.sweep(workload=rates, spin_us=spins_us, seeds=range(4)).run(series=True)
