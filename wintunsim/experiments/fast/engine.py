@@ -32,6 +32,7 @@ from wintunsim.kernel.processors import LimitedMachine
 from wintunsim.kernel.system import System
 from wintunsim.kernel.thread import Thread
 from wintunsim.network.closed_loop import TcpTraffic
+from wintunsim.network.workloads import Workload
 
 Integers = NDArray[np.int64]
 _FULL = int(NdisStatus.NDIS_STATUS_BUFFER_OVERFLOW)
@@ -151,7 +152,14 @@ class Ahead:
         ]
         windows = [1 + source.options.window_bytes // source.segment_bytes for source, _ in loops]
         processors = machine.host.processors if isinstance(machine, LimitedMachine) else 0
-        self._m = m = words.new_run(port.send.capacity_bytes, self._times, self._counts, windows, processors or 0)
+        self._m = m = words.new_run(
+            port.send.capacity_bytes,
+            min(map(_least_bytes, self._given)),
+            self._times,
+            self._counts,
+            windows,
+            processors or 0,
+        )
         m[words.UNTIL], m[words.KEEPS_ROWS] = self._until_ns, machine.trace.is_kept
         m[words.BEGUN] = m[words.NOW] = begun_ns
         assert port.sender is not None
@@ -304,6 +312,11 @@ class Ahead:
     def _add(self, rows: Integers) -> None:
         if len(rows):
             self._machine.trace.add_encoded(rows.astype("<i8", copy=False).data.cast("B"))
+
+
+def _least_bytes(source: Any) -> int:
+    """The size of a source's smallest packet."""
+    return int(source.sizes.least_bytes if isinstance(source, Workload) else source.size_bytes)
 
 
 def _set_up_loop(m: Integers, k: int, source: TcpTraffic, number: int) -> None:
