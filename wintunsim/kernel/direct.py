@@ -289,7 +289,6 @@ class _Compiler:
                 for node in ast.walk(part):
                     if not hasattr(node, "lineno") and isinstance(node, ast.stmt | ast.expr):
                         ast.copy_location(node, statement)
-                ast.fix_missing_locations(part)
             result += compiled
         return result
 

@@ -54,16 +54,32 @@ class Machine(Scheduler):
 
     # -- turns ------------------------------------------------------------------------------------------------------
 
-    # The two ways out of a thread, written out: most of what happens for a packet is that threads take turns.
+    # Written out: most of what happens for a packet is that threads take turns.
 
     def give_way(self) -> None:
         """Let everybody run who is due before `now`, the running thread's time."""
         thread = self.current
         if thread is None or thread.is_killed:
             self._refuse()
+        self._take_turns(thread, self.now)
+
+    def block(self, deadline_ns: int = FOREVER) -> Any:
+        """Block the running thread until `make_ready`, or until `deadline_ns`, which gives `TIMED_OUT`."""
+        if deadline_ns >= FOREVER:
+            return super().block()
+        thread = self.current
+        if thread is None or thread.is_killed:
+            self._refuse()
+        thread.generation += 1
+        thread.wake_value = TIMED_OUT
+        self._take_turns(thread, max(deadline_ns, self.now))
+        return thread.wake_value
+
+    def _take_turns(self, thread: Thread, due_ns: int) -> None:
+        """Whoever is due first goes on; the running thread not before `due_ns`."""
         ready = self._ready
         # At one time a thread has one entry that counts, so its rank alone puts it in its place.
-        entry = heappushpop(ready, (self.now, thread.rank, thread, thread.generation))
+        entry = heappushpop(ready, (due_ns, thread.rank, thread, thread.generation))
         time_ns, rank, following, generation = entry
         while generation != following.generation:
             entry = time_ns, rank, following, generation = heappop(ready)
@@ -87,42 +103,6 @@ class Machine(Scheduler):
             raise ThreadKilled
         if thread.interruption is not None:
             self._raise_interruption(thread)
-
-    def block(self, deadline_ns: int = FOREVER) -> Any:
-        """Block the running thread until `make_ready`, or until `deadline_ns`, which gives `TIMED_OUT`."""
-        if deadline_ns >= FOREVER:
-            return super().block()
-        thread = self.current
-        if thread is None or thread.is_killed:
-            self._refuse()
-        thread.generation = generation = thread.generation + 1
-        thread.wake_value = TIMED_OUT
-        ready, now = self._ready, self.now
-        due = deadline_ns if deadline_ns > now else now
-        entry = heappushpop(ready, (due, thread.rank, thread, generation))
-        time_ns, rank, following, generation = entry
-        while generation != following.generation:
-            entry = time_ns, rank, following, generation = heappop(ready)
-        horizon = self.foreign
-        if time_ns >= horizon:
-            heappush(ready, entry)
-            self.current = None
-            self._hub.switch()
-        else:
-            self.now = time_ns
-            horizon -= 1
-            if ready:
-                due, order, _, _ = ready[0]
-                if due <= horizon:
-                    horizon = due if order > rank else due - 1
-            self.horizon = horizon
-            self.current = following
-            following.switch()
-        if thread.is_killed:
-            raise ThreadKilled
-        if thread.interruption is not None:
-            self._raise_interruption(thread)
-        return thread.wake_value
 
     # -- simpy's side -----------------------------------------------------------------------------------------------
 
