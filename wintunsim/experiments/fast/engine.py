@@ -168,7 +168,7 @@ class Ahead:
         self._offered = Offered(self._given, numbers, machine.seed, begun_ns)
         self._load_packets()
         for place, (source, number) in enumerate(loops):
-            _set_up_loop(m, int(m[words.LOOPS] + place * words.LOOP_FIELDS), source, number)
+            _set_up_loop(m, int(m[words.CONNECTIONS] + place * words.CONNECTION_FIELDS), source, number)
         return m
 
     def _begin_threads(self) -> tuple[Thread, ...]:
@@ -264,7 +264,7 @@ class Ahead:
         m = self._run
         if min(m[place] for place in (words.CLIENT_AT, words.READER_AT, words.SENDER_AT)) < NEVER_NS:
             return self._until_ns
-        if m[words.LOOPS_COUNT]:
+        if m[words.CONNECTIONS_COUNT]:
             raise Unable("connections that end")
         return min(int(m[words.BLOCKED_AT]), self._until_ns)
 

@@ -21,14 +21,14 @@ from wintunsim.experiments.fast.words import (
     CLIENT,
     CLIENT_AT,
     CLIENT_PROCESSOR,
+    CONNECTION_FIELDS,
+    CONNECTIONS,
+    CONNECTIONS_COUNT,
     DELAYS_MOST,
     DRAWS_SHORT,
     FOREIGN_AT,
     HAS_BEGUN,
     LOOKS_FIRST,
-    LOOP_FIELDS,
-    LOOPS,
-    LOOPS_COUNT,
     NOBODY,
     NOW,
     OFFERED,
@@ -62,8 +62,8 @@ def _make_loop(version: int) -> Callable[[Integers], int]:
         """Go on to the end, or until the caller is needed; answers which. The first call only begins to send."""
         if not m[HAS_BEGUN]:
             m[HAS_BEGUN] = version != 0
-            for loop in range(m[LOOPS_COUNT]):
-                begin(m, m[LOOPS] + loop * LOOP_FIELDS, m[BEGUN])
+            for loop in range(m[CONNECTIONS_COUNT]):
+                begin(m, m[CONNECTIONS] + loop * CONNECTION_FIELDS, m[BEGUN])
             if m[LOOKS_FIRST]:
                 look_for_packets(m, m[NOW])
             return MUST_HAND_ON

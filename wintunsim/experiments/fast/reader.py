@@ -4,33 +4,31 @@ from __future__ import annotations
 
 from wintun_model.trace import Kind
 from wintunsim.experiments.fast.compiled import compiled
-from wintunsim.experiments.fast.notes import note, stored
-from wintunsim.experiments.fast.processors import leave_processor, span
+from wintunsim.experiments.fast.notes import SET, block, go_on, note, stored
+from wintunsim.experiments.fast.processors import span
 from wintunsim.experiments.fast.tcp import arrive
 from wintunsim.experiments.fast.words import (
     ADAPTER_NUMBER,
     ARRIVES_WHEN_TAKEN,
-    BLOCKED_AT,
     CLIENT_AT,
     DISCONNECTED,
     EMPTY,
+    ENDS_WAIT,
     FIFO_MASK,
     IN_WRITTEN,
     MASK,
-    NEVER_NS,
     NO_DEADLINE,
     NOTHING,
     NOW,
     ON_RECEIVE_ALERTABLE,
     ON_RECEIVE_HEAD,
     ONE,
+    PACKET_CONNECTION,
     PACKET_FIELDS,
-    PACKET_LOOP,
     PACKET_SEGMENT,
     PACKET_SIZE,
     PACKET_TIME,
     READER,
-    READER_AT,
     READER_DO,
     READER_NUMBER,
     READER_SPINS,
@@ -71,12 +69,12 @@ from wintunsim.experiments.fast.words import (
 )
 
 (
-    LOADS_TAIL, BEGINS_SPIN, ENDS_SPIN, RAISES, LOOKS_AGAIN, LOWERS, CLEARS, BEGINS_WAIT, ENDS_WAIT, LOWERS_AWAKE,
+    LOADS_TAIL, BEGINS_SPIN, ENDS_SPIN, RAISES, LOOKS_AGAIN, LOWERS, CLEARS, BEGINS_WAIT, LOWERS_AWAKE,
     CLEARS_EMPTY, INDICATES, SETS_EMPTY, STORES_HEAD, BEGINS,
-) = places(15)  # fmt: skip
-"""What the thread does next."""
+) = places(14, ENDS_WAIT + 1)  # fmt: skip
+"""What the thread does next, or `ENDS_WAIT`."""
 
-_STORE, _SET, _CLEAR = map(number, (Kind.STORE, Kind.SET, Kind.CLEAR))
+_STORE, _CLEAR = map(number, (Kind.STORE, Kind.CLEAR))
 _WAIT, _WAKE, _RECEIVE, _RETURN = map(number, (Kind.WAIT, Kind.WAKE, Kind.RECEIVE, Kind.RETURN))
 
 
@@ -85,33 +83,28 @@ def read_next(m: Integers) -> None:
     """What the thread does now."""
     doing, now = m[READER_DO], m[NOW]
     if doing == BEGINS:
-        _go_on(m, LOADS_TAIL, now + span(m, T_READER_BEGINS))
+        go_on(m, READER, LOADS_TAIL, now + span(m, T_READER_BEGINS))
     elif doing >= CLEARS_EMPTY:
         _deliver(m, doing, now)
-    elif doing <= ENDS_SPIN:
+    elif LOADS_TAIL <= doing <= ENDS_SPIN:
         _look(m, doing, now)
     else:
         _sleep(m, doing, now)
 
 
 @compiled
-def _go_on(m: Integers, doing: int, at: int) -> None:
-    m[READER_DO], m[READER_AT] = doing, at
-
-
-@compiled
 def _look(m: Integers, doing: int, now: int) -> None:
     """Look for a packet, and spin for it."""
     if m[RECEIVE_PUT] > m[RECEIVE_SEEN]:
-        _go_on(m, CLEARS_EMPTY, now + span(m, T_EMPTY_CLEARED))
+        go_on(m, READER, CLEARS_EMPTY, now + span(m, T_EMPTY_CLEARED))
     elif doing == LOADS_TAIL:
-        _go_on(m, BEGINS_SPIN, now + span(m, T_READER_SPINS))
+        go_on(m, READER, BEGINS_SPIN, now + span(m, T_READER_SPINS))
     elif doing == BEGINS_SPIN:
         m[READER_SPINS] = 1
-        _go_on(m, ENDS_SPIN, now + m[T_READER_LIMIT])
+        go_on(m, READER, ENDS_SPIN, now + m[T_READER_LIMIT])
     else:
         m[READER_SPINS] = 0
-        _go_on(m, RAISES, now + span(m, T_READER_RAISES))
+        go_on(m, READER, RAISES, now + span(m, T_READER_RAISES))
 
 
 @compiled
@@ -123,37 +116,36 @@ def _sleep(m: Integers, doing: int, now: int) -> None:
         note(m, now, thread, _STORE, m[RECEIVE_ALERTABLE], ONE, ZERO)
         if m[SPINS_ON] == ON_RECEIVE_ALERTABLE:
             m[SPINS_ON], m[CLIENT_AT] = NOTHING, now + span(m, T_NOTICES)
-        _go_on(m, LOOKS_AGAIN, now + span(m, T_READER_LOOKS))
+        go_on(m, READER, LOOKS_AGAIN, now + span(m, T_READER_LOOKS))
     elif doing == LOOKS_AGAIN:
         if m[RECEIVE_PUT] > m[RECEIVE_SEEN]:
-            _go_on(m, LOWERS, now + span(m, T_READER_LOWERS))
+            go_on(m, READER, LOWERS, now + span(m, T_READER_LOWERS))
         else:
-            _go_on(m, BEGINS_WAIT, now + span(m, T_READER_WAITS))
+            go_on(m, READER, BEGINS_WAIT, now + span(m, T_READER_WAITS))
     elif doing == BEGINS_WAIT:
         if not m[RECEIVE_SET]:
-            m[BLOCKED_AT] = now
-            leave_processor(m, READER, now)
             note(m, now, thread, _WAIT, m[DISCONNECTED], TWO, NO_DEADLINE)
-            _go_on(m, ENDS_WAIT, NEVER_NS)
+            m[READER_DO] = ENDS_WAIT
+            block(m, READER, now)
             return
         m[RECEIVE_SET] = 0
         note(m, now, thread, _WAKE, m[RECEIVE_MOVED], ONE, ZERO)
-        _go_on(m, LOWERS_AWAKE, now + span(m, T_READER_WOKEN))
+        go_on(m, READER, LOWERS_AWAKE, now + span(m, T_READER_WOKEN))
     elif doing == ENDS_WAIT:
         note(m, now, thread, _WAKE, m[RECEIVE_MOVED], ONE, ZERO)
-        _go_on(m, LOWERS_AWAKE, now + span(m, T_READER_WOKEN))
+        go_on(m, READER, LOWERS_AWAKE, now + span(m, T_READER_WOKEN))
     elif doing == CLEARS:
         if m[RECEIVE_SET]:
             m[RECEIVE_SET] = 0
             note(m, now, thread, _CLEAR, m[RECEIVE_MOVED], ZERO, ZERO)
-        _go_on(m, CLEARS_EMPTY, now + span(m, T_EMPTY_CLEARED))
+        go_on(m, READER, CLEARS_EMPTY, now + span(m, T_EMPTY_CLEARED))
     else:
         m[RECEIVE_RAISED] = 0
         note(m, now, thread, _STORE, m[RECEIVE_ALERTABLE], ZERO, ONE)
         if doing == LOWERS:
-            _go_on(m, CLEARS, now + span(m, T_READER_CLEARS))
+            go_on(m, READER, CLEARS, now + span(m, T_READER_CLEARS))
         else:
-            _go_on(m, LOADS_TAIL, now + span(m, T_READER_AGAIN))
+            go_on(m, READER, LOADS_TAIL, now + span(m, T_READER_AGAIN))
 
 
 @compiled
@@ -164,22 +156,22 @@ def _deliver(m: Integers, doing: int, now: int) -> None:
     size = m[p + PACKET_SIZE]
     if doing == CLEARS_EMPTY:
         note(m, now, thread, _CLEAR, m[EMPTY], ZERO, ZERO)
-        _go_on(m, INDICATES, now + span(m, T_INDICATED))
+        go_on(m, READER, INDICATES, now + span(m, T_INDICATED))
     elif doing == INDICATES:
         number = m[RECEIVE_SEEN] + 1
         note(m, now, thread, _RECEIVE, m[ADAPTER_NUMBER], number, size)
         m[RECEIVED] += 1
-        loop = m[p + PACKET_LOOP]
-        if loop >= 0 and not m[loop + ARRIVES_WHEN_TAKEN]:
-            arrive(m, loop, now, m[p + PACKET_SEGMENT])
+        connection = m[p + PACKET_CONNECTION]
+        if connection >= 0 and not m[connection + ARRIVES_WHEN_TAKEN]:
+            arrive(m, connection, now, m[p + PACKET_SEGMENT])
         note(m, now, thread, _RETURN, m[ADAPTER_NUMBER], number, ZERO)
         at = now + span(m, T_EMPTY_SET)
         # What setting an event takes is known when it begins.
         m[SET_TAKES] = span(m, T_RETURNED)
-        _go_on(m, SETS_EMPTY, at)
+        go_on(m, READER, SETS_EMPTY, at)
     elif doing == SETS_EMPTY:
-        note(m, now, thread, _SET, m[EMPTY], ZERO, ZERO)
-        _go_on(m, STORES_HEAD, now + m[SET_TAKES])
+        note(m, now, thread, SET, m[EMPTY], ZERO, ZERO)
+        go_on(m, READER, STORES_HEAD, now + m[SET_TAKES])
     else:
         old = m[RECEIVE_OUT]
         m[RECEIVE_OUT] += stored(size)
@@ -189,4 +181,4 @@ def _deliver(m: Integers, doing: int, now: int) -> None:
         m[RECEIVE_DELAYS] += 1
         if m[SPINS_ON] == ON_RECEIVE_HEAD:
             m[SPINS_ON], m[CLIENT_AT] = NOTHING, now + span(m, T_NOTICES)
-        _go_on(m, LOADS_TAIL, now + span(m, T_READER_NEXT))
+        go_on(m, READER, LOADS_TAIL, now + span(m, T_READER_NEXT))

@@ -5,23 +5,22 @@ from __future__ import annotations
 from wintun_model.status import NdisStatus
 from wintun_model.trace import Kind
 from wintunsim.experiments.fast.compiled import compiled
-from wintunsim.experiments.fast.notes import note, stored
-from wintunsim.experiments.fast.processors import copying, draw, leave_processor, span
+from wintunsim.experiments.fast.notes import block, go_on, note, set_event, stored
+from wintunsim.experiments.fast.processors import copying, span
 from wintunsim.experiments.fast.tcp import arrive
 from wintunsim.experiments.fast.words import (
     ARRIVES_WHEN_TAKEN,
-    BLOCKED_AT,
     CHAIN,
     CHAIN_COUNT,
     CHAIN_MOST,
+    CLIENT,
     CLIENT_AT,
-    CLIENT_DO,
     FIFO_MASK,
     HANDED_DOWN,
     IS_IDLE,
     MASK,
     NEVER_NS,
-    NO_LOOP,
+    NO_CONNECTION,
     NOTHING,
     NOW,
     OFFERED,
@@ -32,8 +31,8 @@ from wintunsim.experiments.fast.words import (
     OFFERED_SOURCE,
     OFFERED_TIME,
     ON_SEND_TAIL,
+    PACKET_CONNECTION,
     PACKET_FIELDS,
-    PACKET_LOOP,
     PACKET_NUMBER,
     PACKET_SEGMENT,
     PACKET_SIZE,
@@ -55,7 +54,6 @@ from wintunsim.experiments.fast.words import (
     SEND_TAIL,
     SEND_TAKEN,
     SENDER,
-    SENDER_AT,
     SENDER_DO,
     SENDER_NUMBER,
     SENT,
@@ -68,10 +66,7 @@ from wintunsim.experiments.fast.words import (
     T_REFUSAL,
     T_REFUSED,
     T_SENT,
-    WAIT_ENDED,
     WAKEUPS,
-    WAKING,
-    ZERO,
     Integers,
     number,
     places,
@@ -80,7 +75,7 @@ from wintunsim.experiments.fast.words import (
 LOOKS, LOADS_HEAD, IS_REFUSED, STORES_TAIL, COMPLETES = places(5)
 """What the thread does next."""
 
-_SEND, _COMPLETE, _STORE, _SET = map(number, (Kind.SEND, Kind.COMPLETE, Kind.STORE, Kind.SET))
+_SEND, _COMPLETE, _STORE = map(number, (Kind.SEND, Kind.COMPLETE, Kind.STORE))
 _SUCCESS, _FULL = map(number, (NdisStatus.NDIS_STATUS_SUCCESS, NdisStatus.NDIS_STATUS_BUFFER_OVERFLOW))
 
 
@@ -117,23 +112,22 @@ def look_for_packets(m: Integers, now: int) -> None:
         c = CHAIN
         while p < last and count < CHAIN_MOST and m[p + OFFERED_TIME] <= now:
             m[c + PACKET_SIZE], m[c + PACKET_SOURCE] = m[p + OFFERED_SIZE], m[p + OFFERED_SOURCE]
-            m[c + PACKET_NUMBER], m[c + PACKET_LOOP] = m[p + OFFERED_NUMBER], NO_LOOP
+            m[c + PACKET_NUMBER], m[c + PACKET_CONNECTION] = m[p + OFFERED_NUMBER], NO_CONNECTION
             p += OFFERED_FIELDS
             c += PACKET_FIELDS
             count += 1
         m[OFFERED] = p
         if not count:
-            m[IS_IDLE], m[SENDER_DO] = 1, LOOKS
-            m[SENDER_AT] = m[p + OFFERED_TIME] if p < last else NEVER_NS
-            m[BLOCKED_AT] = now
-            leave_processor(m, SENDER, now)
+            m[IS_IDLE] = 1
+            block(m, SENDER, now)
+            go_on(m, SENDER, LOOKS, m[p + OFFERED_TIME] if p < last else NEVER_NS)
             return
     m[IS_IDLE] = 0
     m[HANDED_DOWN] += count
     m[CHAIN_COUNT] = count
     for c in range(CHAIN, CHAIN + count * PACKET_FIELDS, PACKET_FIELDS):
         note(m, now, m[SENDER_NUMBER], _SEND, m[c + PACKET_SOURCE], m[c + PACKET_NUMBER], m[c + PACKET_SIZE])
-    m[SENDER_DO], m[SENDER_AT] = LOADS_HEAD, now + span(m, T_LOADED)
+    go_on(m, SENDER, LOADS_HEAD, now + span(m, T_LOADED))
 
 
 @compiled
@@ -143,12 +137,12 @@ def _load_head(m: Integers, now: int) -> None:
     for c in range(CHAIN, end, PACKET_FIELDS):
         required += stored(m[c + PACKET_SIZE])
     if m[SEND_IN] + required - m[SEND_OUT] > m[ROOM]:
-        m[SENDER_DO], m[SENDER_AT] = IS_REFUSED, now + span(m, T_REFUSED)
+        go_on(m, SENDER, IS_REFUSED, now + span(m, T_REFUSED))
         return
     published = now + span(m, T_PUBLISHED)
     for c in range(CHAIN, end, PACKET_FIELDS):
         published += span(m, T_EACH) + copying(m, m[c + PACKET_SIZE])
-    m[SENDER_DO], m[SENDER_AT] = STORES_TAIL, published
+    go_on(m, SENDER, STORES_TAIL, published)
 
 
 @compiled
@@ -158,20 +152,15 @@ def _store_tail(m: Integers, now: int) -> None:
     for c in range(CHAIN, CHAIN + m[CHAIN_COUNT] * PACKET_FIELDS, PACKET_FIELDS):
         p = m[SENT] + PACKET_FIELDS * (m[SEND_PUT] & m[FIFO_MASK])
         m[p + PACKET_SIZE], m[p + PACKET_TIME] = m[c + PACKET_SIZE], now
-        m[p + PACKET_LOOP], m[p + PACKET_SEGMENT] = m[c + PACKET_LOOP], m[c + PACKET_SEGMENT]
+        m[p + PACKET_CONNECTION], m[p + PACKET_SEGMENT] = m[c + PACKET_CONNECTION], m[c + PACKET_SEGMENT]
         m[SEND_PUT] += 1
         m[SEND_IN] += stored(m[c + PACKET_SIZE])
     m[SEND_PEAK] = max(m[SEND_PEAK], m[SEND_IN] - m[SEND_OUT])
     note(m, now, m[SENDER_NUMBER], _STORE, m[SEND_TAIL], m[SEND_IN] & m[MASK], old)
     if m[SPINS_ON] == ON_SEND_TAIL:
         m[SPINS_ON], m[CLIENT_AT] = NOTHING, now + span(m, T_NOTICES)
-    note(m, now, m[SENDER_NUMBER], _SET, m[SEND_MOVED], m[SEND_SET], ZERO)
-    if m[CLIENT_DO] == WAIT_ENDED and m[CLIENT_AT] == NEVER_NS:
-        m[CLIENT_AT] = now + draw(m, WAKING)
-        m[WAKEUPS] += 1
-    else:
-        m[SEND_SET] = 1
-    m[SENDER_DO], m[SENDER_AT] = COMPLETES, now + span(m, T_COMPLETED)
+    m[WAKEUPS] += set_event(m, now, SENDER, SEND_MOVED, SEND_SET, CLIENT)
+    go_on(m, SENDER, COMPLETES, now + span(m, T_COMPLETED))
 
 
 @compiled
@@ -181,7 +170,7 @@ def _complete(m: Integers, now: int) -> None:
         if m[SEND_COMPLETED] < m[SEND_TAKEN]:
             # The client was quicker than the completion.
             p = m[SENT] + PACKET_FIELDS * (m[SEND_COMPLETED] & m[FIFO_MASK])
-            tell_taken(m, m[p + PACKET_LOOP], m[p + PACKET_SEGMENT], m[p + PACKET_TIME])
+            tell_taken(m, m[p + PACKET_CONNECTION], m[p + PACKET_SEGMENT], m[p + PACKET_TIME])
         m[SEND_COMPLETED] += 1
     look_for_packets(m, now + span(m, T_SENT))
 
@@ -193,7 +182,7 @@ def _end_chain(m: Integers, now: int, status: int) -> None:
 
 
 @compiled
-def tell_taken(m: Integers, loop: int, segment: int, now: int) -> None:
+def tell_taken(m: Integers, connection: int, segment: int, now: int) -> None:
     """Tell a packet's connection, if it has one, that the client took it."""
-    if loop >= 0 and m[loop + ARRIVES_WHEN_TAKEN]:
-        arrive(m, loop, now, segment)
+    if connection >= 0 and m[connection + ARRIVES_WHEN_TAKEN]:
+        arrive(m, connection, now, segment)

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 from wintun_model.trace import Kind
 from wintunsim.experiments.fast.compiled import compiled
-from wintunsim.experiments.fast.notes import note, stored
-from wintunsim.experiments.fast.processors import copying, draw, leave_processor, span
-from wintunsim.experiments.fast.reader import ENDS_WAIT as READER_ENDS_WAIT
+from wintunsim.experiments.fast.notes import block, go_on, note, set_event, stored
+from wintunsim.experiments.fast.processors import copying, leave_processor, span
 from wintunsim.experiments.fast.sender import tell_taken
 from wintunsim.experiments.fast.words import (
     ALWAYS_SETS,
     ATTEMPT,
     ATTEMPTS,
-    BLOCKED_AT,
     CLIENT,
-    CLIENT_AT,
     CLIENT_DO,
     CLIENT_NUMBER,
+    CONNECTION,
     DROPPED,
     ECHOES,
+    ENDS_WAIT,
     FIFO_MASK,
     FULL_FINELY,
     FULL_LIMIT,
@@ -28,9 +27,7 @@ from wintunsim.experiments.fast.words import (
     HEAD_SEEN,
     IN_WRITTEN,
     IS_FULL,
-    LOOP,
     MASK,
-    NEVER_NS,
     NO_DEADLINE,
     NOTHING,
     NOW,
@@ -38,15 +35,15 @@ from wintunsim.experiments.fast.words import (
     ON_RECEIVE_HEAD,
     ON_SEND_TAIL,
     ONE,
+    PACKET_CONNECTION,
     PACKET_FIELDS,
-    PACKET_LOOP,
     PACKET_SEGMENT,
     PACKET_SIZE,
     PACKET_TIME,
     READ,
     READ_BYTES,
+    READER,
     READER_AT,
-    READER_DO,
     READER_SPINS,
     RECEIVE_IN,
     RECEIVE_MOVED,
@@ -101,9 +98,7 @@ from wintunsim.experiments.fast.words import (
     T_YIELDED,
     TICK,
     TICK_PHASE,
-    WAIT_ENDED,
     WAKEUPS,
-    WAKING,
     WHEN_FULL,
     WRITTEN,
     YIELD_AGAIN,
@@ -114,21 +109,21 @@ from wintunsim.experiments.fast.words import (
 )
 
 (
-    LOADS_TAIL, BEGINS_SPIN, ENDS_SPIN, BEGINS_SLEEP, ENDS_SLEEP, RAISES, LOOKS_AGAIN, BEGINS_WAIT, _, LOWERS_AWAKE,
+    LOADS_TAIL, BEGINS_SPIN, ENDS_SPIN, BEGINS_SLEEP, ENDS_SLEEP, RAISES, LOOKS_AGAIN, BEGINS_WAIT, LOWERS_AWAKE,
     TAKES, TAKES_LATE, LOWERS, CLEARS,
     LOADS_HEAD, KNOWS_WHETHER_FULL, WRITES, LOOKS_ALERTABLE, BEGINS_RECHECK, ENDS_RECHECK,
     LOADS_FULL, BEGINS_FULL_SPIN, ENDS_FULL_SPIN, YIELDS, BEGINS_FULL_SLEEP, TRIES_AGAIN,
-) = places(26)  # fmt: skip
-"""What the thread does next; `WAIT_ENDED` in between."""
+) = places(25, ENDS_WAIT + 1)  # fmt: skip
+"""What the thread does next, or `ENDS_WAIT`."""
 
-_STORE, _SET, _CLEAR, _WAIT, _WAKE = map(number, (Kind.STORE, Kind.SET, Kind.CLEAR, Kind.WAIT, Kind.WAKE))
+_STORE, _CLEAR, _WAIT, _WAKE = map(number, (Kind.STORE, Kind.CLEAR, Kind.WAIT, Kind.WAKE))
 
 
 @compiled
 def take_next(m: Integers) -> None:
     """What the thread does now."""
     doing, now = m[CLIENT_DO], m[NOW]
-    if doing <= ENDS_SLEEP:
+    if LOADS_TAIL <= doing <= ENDS_SLEEP:
         _look(m, doing, now)
     elif doing <= LOWERS_AWAKE:
         _wait(m, doing, now)
@@ -138,11 +133,6 @@ def take_next(m: Integers) -> None:
         _write(m, doing, now)
     else:
         _try_again(m, doing, now)
-
-
-@compiled
-def _go_on(m: Integers, doing: int, at: int) -> None:
-    m[CLIENT_DO], m[CLIENT_AT] = doing, at
 
 
 @compiled
@@ -158,34 +148,34 @@ def _after_sleep(m: Integers, until: int, is_fine: int) -> int:
 def _find(m: Integers, now: int, doing: int) -> None:
     """There is a packet; it is copied until it is taken."""
     p = m[SENT] + PACKET_FIELDS * (m[SEND_TAKEN] & m[FIFO_MASK])
-    m[SIZE], m[LOOP], m[SEGMENT] = m[p + PACKET_SIZE], m[p + PACKET_LOOP], m[p + PACKET_SEGMENT]
-    _go_on(m, doing, now + span(m, T_TAKEN) + copying(m, m[SIZE]))
+    m[SIZE], m[CONNECTION], m[SEGMENT] = m[p + PACKET_SIZE], m[p + PACKET_CONNECTION], m[p + PACKET_SEGMENT]
+    go_on(m, CLIENT, doing, now + span(m, T_TAKEN) + copying(m, m[SIZE]))
 
 
 @compiled
 def _look(m: Integers, doing: int, now: int) -> None:
     """Look for a packet; spin for it, sleep, or say that it waits."""
     if doing == ENDS_SLEEP:
-        _go_on(m, LOADS_TAIL, now + span(m, T_LOADS))
+        go_on(m, CLIENT, LOADS_TAIL, now + span(m, T_LOADS))
     elif doing == BEGINS_SLEEP:
         leave_processor(m, CLIENT, now)
-        _go_on(m, ENDS_SLEEP, _after_sleep(m, now + m[SLEEP], m[SLEEPS_FINELY]))
+        go_on(m, CLIENT, ENDS_SLEEP, _after_sleep(m, now + m[SLEEP], m[SLEEPS_FINELY]))
     elif m[SEND_PUT] > m[SEND_TAKEN]:
         if doing == LOADS_TAIL:
             _find(m, now, TAKES)
         else:
-            _go_on(m, LOADS_TAIL, now + span(m, T_LOADS))
+            go_on(m, CLIENT, LOADS_TAIL, now + span(m, T_LOADS))
     elif doing == LOADS_TAIL and m[SPIN_LIMIT]:
-        _go_on(m, BEGINS_SPIN, now + span(m, T_SPINS))
+        go_on(m, CLIENT, BEGINS_SPIN, now + span(m, T_SPINS))
     elif doing == BEGINS_SPIN:
         m[SPINS_ON] = ON_SEND_TAIL
-        _go_on(m, ENDS_SPIN, now + m[SPIN_LIMIT])
+        go_on(m, CLIENT, ENDS_SPIN, now + m[SPIN_LIMIT])
     else:
         m[SPINS_ON] = NOTHING
         if m[SLEEP]:
-            _go_on(m, BEGINS_SLEEP, now + span(m, T_SLEEPS))
+            go_on(m, CLIENT, BEGINS_SLEEP, now + span(m, T_SLEEPS))
         else:
-            _go_on(m, RAISES, now + span(m, T_RAISES))
+            go_on(m, CLIENT, RAISES, now + span(m, T_RAISES))
 
 
 @compiled
@@ -195,27 +185,26 @@ def _wait(m: Integers, doing: int, now: int) -> None:
     if doing == RAISES:
         m[SEND_RAISED] = 1
         note(m, now, thread, _STORE, m[SEND_ALERTABLE], ONE, ZERO)
-        _go_on(m, LOOKS_AGAIN, now + span(m, T_LOOKS))
+        go_on(m, CLIENT, LOOKS_AGAIN, now + span(m, T_LOOKS))
     elif doing == LOOKS_AGAIN:
         if m[SEND_PUT] > m[SEND_TAKEN]:
             _find(m, now, TAKES_LATE)
         else:
-            _go_on(m, BEGINS_WAIT, now + span(m, T_WAITS))
+            go_on(m, CLIENT, BEGINS_WAIT, now + span(m, T_WAITS))
     elif doing == BEGINS_WAIT and not m[SEND_SET]:
-        m[BLOCKED_AT] = now
-        leave_processor(m, CLIENT, now)
         note(m, now, thread, _WAIT, m[SEND_MOVED], ONE, NO_DEADLINE)
-        _go_on(m, WAIT_ENDED, NEVER_NS)
+        m[CLIENT_DO] = ENDS_WAIT
+        block(m, CLIENT, now)
     elif doing == LOWERS_AWAKE:
         m[SEND_RAISED] = 0
         note(m, now, thread, _STORE, m[SEND_ALERTABLE], ZERO, ONE)
-        _go_on(m, LOADS_TAIL, now + span(m, T_LOADS))
+        go_on(m, CLIENT, LOADS_TAIL, now + span(m, T_LOADS))
     else:
         if doing == BEGINS_WAIT:
             m[SEND_SET] = 0
             m[WAKEUPS] += 1
         note(m, now, thread, _WAKE, m[SEND_MOVED], ZERO, ZERO)
-        _go_on(m, LOWERS_AWAKE, now + span(m, T_WOKEN))
+        go_on(m, CLIENT, LOWERS_AWAKE, now + span(m, T_WOKEN))
 
 
 @compiled
@@ -225,12 +214,12 @@ def _take(m: Integers, doing: int, now: int) -> None:
     if doing <= TAKES_LATE:
         _store_head(m, now)
         if doing == TAKES_LATE:
-            _go_on(m, LOWERS, now + span(m, T_LOWERS))
+            go_on(m, CLIENT, LOWERS, now + span(m, T_LOWERS))
             return
     elif doing == LOWERS:
         m[SEND_RAISED] = 0
         note(m, now, thread, _STORE, m[SEND_ALERTABLE], ZERO, ONE)
-        _go_on(m, CLEARS, now + span(m, T_CLEARS))
+        go_on(m, CLIENT, CLEARS, now + span(m, T_CLEARS))
         return
     elif m[SEND_SET]:
         m[SEND_SET] = 0
@@ -241,9 +230,9 @@ def _take(m: Integers, doing: int, now: int) -> None:
     handled = now + m[HANDLE] + m[HANDLE_PS] * m[SIZE] // 1000
     if m[ECHOES]:
         m[ATTEMPT] = 0
-        _go_on(m, LOADS_HEAD, handled + span(m, T_PUSH_LOADS))
+        go_on(m, CLIENT, LOADS_HEAD, handled + span(m, T_PUSH_LOADS))
     else:
-        _go_on(m, LOADS_TAIL, handled + span(m, T_LOADS))
+        go_on(m, CLIENT, LOADS_TAIL, handled + span(m, T_LOADS))
 
 
 @compiled
@@ -255,7 +244,7 @@ def _store_head(m: Integers, now: int) -> None:
     m[m[SEND_DELAYS_AT] + m[SEND_DELAYS]] = now - m[p + PACKET_TIME]
     m[SEND_DELAYS] += 1
     if m[SEND_TAKEN] < m[SEND_COMPLETED]:
-        tell_taken(m, m[LOOP], m[SEGMENT], now)
+        tell_taken(m, m[CONNECTION], m[SEGMENT], now)
     else:
         m[p + PACKET_TIME] = now
     m[SEND_TAKEN] += 1
@@ -269,22 +258,22 @@ def _write(m: Integers, doing: int, now: int) -> None:
     """Write the packet into the receive ring, if there is room, and set the event if the driver waits."""
     if doing == LOADS_HEAD:
         m[IS_FULL] = m[RECEIVE_IN] + stored(m[SIZE]) - m[RECEIVE_OUT] > m[ROOM]
-        _go_on(m, KNOWS_WHETHER_FULL, now + span(m, T_PUSH_TAIL))
+        go_on(m, CLIENT, KNOWS_WHETHER_FULL, now + span(m, T_PUSH_TAIL))
     elif doing == KNOWS_WHETHER_FULL and m[IS_FULL]:
         _give_up_or_try_again(m, now)
     elif doing == KNOWS_WHETHER_FULL:
-        _go_on(m, WRITES, now + span(m, T_PUSH_STORES) + copying(m, m[SIZE]))
+        go_on(m, CLIENT, WRITES, now + span(m, T_PUSH_STORES) + copying(m, m[SIZE]))
     elif doing == WRITES:
         _store_tail(m, now)
-        _go_on(m, LOOKS_ALERTABLE, now + span(m, T_PUSH_LOOKS))
+        go_on(m, CLIENT, LOOKS_ALERTABLE, now + span(m, T_PUSH_LOOKS))
     elif m[RECEIVE_RAISED] or (doing == LOOKS_ALERTABLE and m[ALWAYS_SETS]):
-        _set_event(m, now)
+        set_event(m, now, CLIENT, RECEIVE_MOVED, RECEIVE_SET, READER)
         _end_write(m, now + span(m, T_PUSH_SETS))
     elif doing == LOOKS_ALERTABLE and m[RECHECK_LIMIT]:
-        _go_on(m, BEGINS_RECHECK, now + span(m, T_RECHECKS))
+        go_on(m, CLIENT, BEGINS_RECHECK, now + span(m, T_RECHECKS))
     elif doing == BEGINS_RECHECK:
         m[SPINS_ON] = ON_RECEIVE_ALERTABLE
-        _go_on(m, ENDS_RECHECK, now + m[RECHECK_LIMIT])
+        go_on(m, CLIENT, ENDS_RECHECK, now + m[RECHECK_LIMIT])
     else:
         m[SPINS_ON] = NOTHING
         _end_write(m, now)
@@ -293,29 +282,20 @@ def _write(m: Integers, doing: int, now: int) -> None:
 @compiled
 def _end_write(m: Integers, now: int) -> None:
     m[WRITTEN] += 1
-    _go_on(m, LOADS_TAIL, now + span(m, T_LOADS))
+    go_on(m, CLIENT, LOADS_TAIL, now + span(m, T_LOADS))
 
 
 @compiled
 def _store_tail(m: Integers, now: int) -> None:
     p = m[IN_WRITTEN] + PACKET_FIELDS * (m[RECEIVE_PUT] & m[FIFO_MASK])
     m[p + PACKET_SIZE], m[p + PACKET_TIME] = m[SIZE], now
-    m[p + PACKET_LOOP], m[p + PACKET_SEGMENT] = m[LOOP], m[SEGMENT]
+    m[p + PACKET_CONNECTION], m[p + PACKET_SEGMENT] = m[CONNECTION], m[SEGMENT]
     old = m[RECEIVE_IN]
     m[RECEIVE_PUT] += 1
     m[RECEIVE_IN] += stored(m[SIZE])
     note(m, now, m[CLIENT_NUMBER], _STORE, m[RECEIVE_TAIL], m[RECEIVE_IN] & m[MASK], old & m[MASK])
     if m[READER_SPINS]:
         m[READER_SPINS], m[READER_AT] = 0, now + span(m, T_READER_NOTICES)
-
-
-@compiled
-def _set_event(m: Integers, now: int) -> None:
-    note(m, now, m[CLIENT_NUMBER], _SET, m[RECEIVE_MOVED], m[RECEIVE_SET], ZERO)
-    if m[READER_DO] == READER_ENDS_WAIT and m[READER_AT] == NEVER_NS:
-        m[READER_AT] = now + draw(m, WAKING)
-    else:
-        m[RECEIVE_SET] = 1
 
 
 # -- the receive ring is full -------------------------------------------------------------------------------------
@@ -326,30 +306,30 @@ def _give_up_or_try_again(m: Integers, now: int) -> None:
     m[ATTEMPT] += 1
     if m[ATTEMPT] >= m[ATTEMPTS]:
         m[DROPPED] += 1
-        _go_on(m, LOADS_TAIL, now + span(m, T_LOADS))
+        go_on(m, CLIENT, LOADS_TAIL, now + span(m, T_LOADS))
     elif m[WHEN_FULL] == SPIN_AGAIN:
-        _go_on(m, LOADS_FULL, now + span(m, T_FULL_LOADS))
+        go_on(m, CLIENT, LOADS_FULL, now + span(m, T_FULL_LOADS))
     elif m[WHEN_FULL] == YIELD_AGAIN:
-        _go_on(m, YIELDS, now + span(m, T_FULL_YIELDS))
+        go_on(m, CLIENT, YIELDS, now + span(m, T_FULL_YIELDS))
     elif m[WHEN_FULL] == SLEEP_AGAIN:
-        _go_on(m, BEGINS_FULL_SLEEP, now + span(m, T_FULL_SLEEPS))
+        go_on(m, CLIENT, BEGINS_FULL_SLEEP, now + span(m, T_FULL_SLEEPS))
     else:
-        _go_on(m, LOADS_HEAD, now + span(m, T_PUSH_LOADS))
+        go_on(m, CLIENT, LOADS_HEAD, now + span(m, T_PUSH_LOADS))
 
 
 @compiled
 def _try_again(m: Integers, doing: int, now: int) -> None:
     if doing == LOADS_FULL:
         m[HEAD_SEEN] = m[RECEIVE_OUT]
-        _go_on(m, BEGINS_FULL_SPIN, now + span(m, T_FULL_SPINS))
+        go_on(m, CLIENT, BEGINS_FULL_SPIN, now + span(m, T_FULL_SPINS))
     elif doing == BEGINS_FULL_SPIN and m[HEAD_SEEN] == m[RECEIVE_OUT]:
         m[SPINS_ON] = ON_RECEIVE_HEAD
-        _go_on(m, ENDS_FULL_SPIN, now + m[FULL_LIMIT])
+        go_on(m, CLIENT, ENDS_FULL_SPIN, now + m[FULL_LIMIT])
     elif doing == YIELDS:
-        _go_on(m, TRIES_AGAIN, now + span(m, T_YIELDED))
+        go_on(m, CLIENT, TRIES_AGAIN, now + span(m, T_YIELDED))
     elif doing == BEGINS_FULL_SLEEP:
         leave_processor(m, CLIENT, now)
-        _go_on(m, TRIES_AGAIN, _after_sleep(m, now + m[FULL_SLEEP], m[FULL_FINELY]))
+        go_on(m, CLIENT, TRIES_AGAIN, _after_sleep(m, now + m[FULL_SLEEP], m[FULL_FINELY]))
     else:
         m[SPINS_ON] = NOTHING
-        _go_on(m, LOADS_HEAD, now + span(m, T_PUSH_LOADS))
+        go_on(m, CLIENT, LOADS_HEAD, now + span(m, T_PUSH_LOADS))

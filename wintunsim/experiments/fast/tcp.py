@@ -19,6 +19,9 @@ from wintunsim.experiments.fast.words import (
     ACKS_LAST,
     ACKS_MASK,
     ARRIVED,
+    CONNECTION_FIELDS,
+    CONNECTIONS,
+    CONNECTIONS_COUNT,
     DEADLINE_AT,
     EXPECTED,
     FLAGS,
@@ -36,17 +39,14 @@ from wintunsim.experiments.fast.words import (
     LATEST_2,
     LATEST_COUNT,
     LIMIT_BYTES,
-    LOOP_FIELDS,
-    LOOPS,
-    LOOPS_COUNT,
     LOST,
     NEVER_NS,
     NOTHING,
     NOW,
     OVERFLOWS,
     PACKET_BYTES,
+    PACKET_CONNECTION,
     PACKET_FIELDS,
-    PACKET_LOOP,
     PACKET_NUMBER,
     PACKET_SEGMENT,
     PACKET_SIZE,
@@ -89,8 +89,8 @@ from wintunsim.experiments.fast.words import (
 def _find_foreign(m: Integers) -> None:
     """Which event comes first: those of one time in the order in which they were made."""
     at, sequence, event = NEVER_NS, NOTHING, NOTHING
-    for loop in range(m[LOOPS_COUNT]):
-        k = m[LOOPS] + loop * LOOP_FIELDS
+    for loop in range(m[CONNECTIONS_COUNT]):
+        k = m[CONNECTIONS] + loop * CONNECTION_FIELDS
         for which in (ACKS_AT, TIMER_AT):
             when, order = m[k + which], m[k + which + 1]
             if when < at or (when == at < NEVER_NS and order < sequence):
@@ -103,7 +103,7 @@ def foreign_event(m: Integers) -> None:
     """The first event happens."""
     now, event = m[FOREIGN_AT], m[FOREIGN]
     m[NOW] = now
-    which = (event - m[LOOPS]) % LOOP_FIELDS
+    which = (event - m[CONNECTIONS]) % CONNECTION_FIELDS
     if which == TIMER_AT:
         _timer(m, event - which, now)
     else:
@@ -136,7 +136,7 @@ def _transmit(m: Integers, k: int, segment: int) -> None:
         return
     p = m[QUEUE] + PACKET_FIELDS * (last & m[QUEUE_MASK])
     m[p + PACKET_SIZE], m[p + PACKET_SOURCE] = m[k + PACKET_BYTES], m[k + SOURCE]
-    m[p + PACKET_NUMBER], m[p + PACKET_LOOP], m[p + PACKET_SEGMENT] = m[k + TRANSMITTED], k, segment
+    m[p + PACKET_NUMBER], m[p + PACKET_CONNECTION], m[p + PACKET_SEGMENT] = m[k + TRANSMITTED], k, segment
     m[QUEUE_LAST] = last + 1
     if m[IS_IDLE]:
         m[IS_IDLE] = 0

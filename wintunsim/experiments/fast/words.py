@@ -33,7 +33,7 @@ def places(count: int, first: int = 0) -> Any:
     return np.arange(first, first + count, dtype=np.int64)
 
 
-ZERO, ONE, TWO, NO_DEADLINE, NO_LOOP = map(number, (0, 1, 2, -1, -1))
+ZERO, ONE, TWO, NO_DEADLINE, NO_CONNECTION = map(number, (0, 1, 2, -1, -1))
 NEVER_NS = number(1 << 62)
 ROWS_MOST = number(1 << 12)
 """So many records are kept until they are handed on."""
@@ -66,9 +66,9 @@ RECORD = number(RECORD_LENGTH)
     RECEIVE_DELAYS_AT, IN_WRITTEN,
     # What the system sends: the window of what is due, the queue of what is to go at once, the chain under way.
     OFFERED_AT, OFFERED, OFFERED_LAST, OFFERED_ENDS, QUEUE, QUEUE_FIRST, QUEUE_LAST, QUEUE_MASK, CHAIN_COUNT,
-    IS_IDLE, HANDED_DOWN, REFUSED, LOOPS, LOOPS_COUNT,
+    IS_IDLE, HANDED_DOWN, REFUSED, CONNECTIONS, CONNECTIONS_COUNT,
     # The packet that the client has, what it spins on, and its counts.
-    SIZE, LOOP, SEGMENT, SPINS_ON, IS_FULL, ATTEMPT, HEAD_SEEN, READ, READ_BYTES, WRITTEN, DROPPED, WAKEUPS,
+    SIZE, CONNECTION, SEGMENT, SPINS_ON, IS_FULL, ATTEMPT, HEAD_SEEN, READ, READ_BYTES, WRITTEN, DROPPED, WAKEUPS,
     # The driver's reader.
     READER_SPINS, RECEIVED,
     # How the client is.
@@ -78,16 +78,16 @@ RECORD = number(RECORD_LENGTH)
 ) = places(117)  # fmt: skip
 """Places of single numbers."""
 
-DROP, SPIN_AGAIN, YIELD_AGAIN, SLEEP_AGAIN, AT_ONCE = places(5)
-"""What a client does when its ring is full: `WHEN_FULL`."""
+SPIN_AGAIN, YIELD_AGAIN, SLEEP_AGAIN, AT_ONCE = places(4)
+"""What a client does between two attempts when its ring is full: `WHEN_FULL`."""
 
-WAIT_ENDED = number(8)
-"""What a client does whose wait has ended (see `taker`); it waits while its time is `NEVER_NS`."""
+ENDS_WAIT = number(0)
+"""What a thread does whose wait has ended, client or reader; it waits while its time is `NEVER_NS`."""
 
 NOTHING, ON_SEND_TAIL, ON_RECEIVE_HEAD, ON_RECEIVE_ALERTABLE = places(4)
 """Which word the client spins on: `SPINS_ON`."""
 
-PACKET_SIZE, PACKET_LOOP, PACKET_SEGMENT, PACKET_TIME, PACKET_SOURCE, PACKET_NUMBER, PACKET_FIELDS = places(7)
+PACKET_SIZE, PACKET_CONNECTION, PACKET_SEGMENT, PACKET_TIME, PACKET_SOURCE, PACKET_NUMBER, PACKET_FIELDS = places(7)
 """A packet's fields in a ring, in the queue and in the chain; nobody has all of them."""
 
 OFFERED_TIME, OFFERED_SIZE, OFFERED_SOURCE, OFFERED_NUMBER, OFFERED_FIELDS = places(5)
@@ -99,7 +99,7 @@ OFFERED_TIME, OFFERED_SIZE, OFFERED_SOURCE, OFFERED_NUMBER, OFFERED_FIELDS = pla
     LOST, LATEST, LATEST_1, LATEST_2, LATEST_COUNT, REPAIR_FROM, JUDGED, TIMEOUTS_IN_ROW, SMOOTHED, VARIATION,
     DEADLINE_AT, ACKS_AT, ACKS_SEQUENCE, TIMER_AT, TIMER_SEQUENCE, ACKS_FIRST, ACKS_LAST,
     ACKS, ACKS_MASK, SEGMENTS_AT, SEGMENTS_MASK,
-    LOOP_FIELDS,
+    CONNECTION_FIELDS,
 ) = places(43)  # fmt: skip
 """A TCP connection's fields."""
 
@@ -179,8 +179,8 @@ def new_run(
     area(SENT, packets * PACKET_FIELDS)
     area(IN_WRITTEN, packets * PACKET_FIELDS)
     area(QUEUE, queued * PACKET_FIELDS)
-    area(LOOPS, len(windows) * LOOP_FIELDS)
-    loops = begins[LOOPS] + LOOP_FIELDS * np.arange(len(windows))
+    area(CONNECTIONS, len(windows) * CONNECTION_FIELDS)
+    loops = begins[CONNECTIONS] + CONNECTION_FIELDS * np.arange(len(windows))
     for k, window in zip(loops.tolist(), segments, strict=True):
         area(k + SEGMENTS_AT, window * SEGMENT_FIELDS)
         area(k + ACKS, 8 * window * ACK_FIELDS)
@@ -193,7 +193,7 @@ def new_run(
         m[name] = begin
     for k, window in zip(loops.tolist(), segments, strict=True):
         m[k + SEGMENTS_MASK], m[k + ACKS_MASK] = window - 1, 8 * window - 1
-    m[LOOPS_COUNT], m[QUEUE_MASK] = len(windows), queued - 1
+    m[CONNECTIONS_COUNT], m[QUEUE_MASK] = len(windows), queued - 1
     m[MASK], m[ROOM], m[FIFO_MASK] = capacity - 1, capacity - 4, packets - 1
     m[OFFERED] = m[OFFERED_LAST] = begins[OFFERED_AT]
     m[FOREIGN_AT] = NEVER_NS
