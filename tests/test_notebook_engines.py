@@ -14,6 +14,8 @@ from tests.test_notebooks import SOURCES, execute
 from wintunsim.experiments import Experiment, Sweep
 from wintunsim.experiments.cache import packed
 
+pytest.importorskip("numba")
+
 LEAST_NS = 250_000
 ANSWER = "**Answer:**"
 run = Experiment.run
@@ -90,4 +92,8 @@ def test_all_engines_come_to_the_same(path, shorter, step, monkeypatch):
     for experiment in experiments[::step]:
         expected = whole(run(replace(experiment, engine="step")))
         for engine in ("direct", "fast"):
-            assert whole(run(replace(experiment, engine=engine))) == expected, (engine, experiment)
+            result = run(replace(experiment, engine=engine))
+            assert whole(result) == expected, (engine, experiment)
+            if engine == experiment.engine == "fast":
+                # A notebook that asks for it gets it, unless its run is over before the rings are registered.
+                assert result.engine_reason in ("", "a run that ends before it has begun")
