@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import struct
+import sys
+from array import array
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from enum import IntEnum
 from typing import Any
 
@@ -73,8 +75,9 @@ FIELDS: dict[Kind, tuple[str, str, str]] = {
 }
 """The names of `subject`, `value` and `extra` of each kind; empty where a field is always 0."""
 
-Sink = Callable[[Sequence[int]], None]
-"""Takes whole records, flattened; the sequence is not kept by the caller."""
+Sink = Callable[[memoryview], None]
+"""Takes a batch of whole records, flattened: a sequence of integers, which as memory are signed 64-bit ones (format
+"q"), so that numpy takes them as they are. They are there during the call: a sink copies what it keeps."""
 
 
 class Trace:
@@ -131,23 +134,22 @@ class Trace:
     def flush(self) -> None:
         """Hash and hand on what is buffered."""
         buffer = self._buffer
-        if not buffer:
-            return
-        self._hash.update(struct.pack(f"<{len(buffer)}q", *buffer))
-        self.records_count += len(buffer) // RECORD_LENGTH
-        for sink in self._sinks:
-            sink(buffer)
-        buffer.clear()
+        if buffer:
+            self._take(struct.pack(f"<{len(buffer)}q", *buffer))
+            buffer.clear()
 
     def add_encoded(self, records: bytes | memoryview) -> None:
         """Add whole records in their canonical encoding, many at a time."""
         if not self.is_kept:
             return
         self.flush()
+        self._take(records)
+
+    def _take(self, records: bytes | memoryview) -> None:
         self._hash.update(records)
         self.records_count += len(records) // (8 * RECORD_LENGTH)
         if self._sinks:
-            flattened = struct.unpack(f"<{len(records) // 8}q", records)
+            flattened = _integers(records)
             for sink in self._sinks:
                 sink(flattened)
 
@@ -157,3 +159,10 @@ class Trace:
             return ""
         self.flush()
         return self._hash.hexdigest()
+
+
+def _integers(encoded: bytes | memoryview) -> memoryview:
+    """The integers of canonical encodings, in place where computers have them in the same form."""
+    if sys.byteorder == "little":
+        return memoryview(encoded).cast("q")
+    return memoryview(array("q", struct.unpack(f"<{len(encoded) // 8}q", encoded)))

@@ -2,6 +2,9 @@
 
 import hashlib
 import struct
+import sys
+from array import array
+from types import SimpleNamespace
 
 import pytest
 
@@ -92,6 +95,21 @@ def test_a_trace_that_is_not_kept_has_names_only():
     assert (trace.digest(), trace.records_count) == ("", 0)
     with pytest.raises(ModelError, match="not kept"):
         trace.add_sink(lambda records: None)
+
+
+@pytest.mark.parametrize("byteorder", [sys.byteorder, "big"])
+def test_sinks_get_integers_of_64_bits_in_the_computers_own_form(monkeypatch, byteorder):
+    monkeypatch.setattr("wintun_model.trace.sys", SimpleNamespace(byteorder=byteorder))
+    trace, seen = Trace(), []
+    trace.add_sink(lambda records: seen.append((records.format, records.nbytes, array("q", records.tobytes()))))
+    records = [(2**62, 1, Kind.WAIT, 3, 2, -1), (2**62 + 1, 1, Kind.WAKE, 3, 0, 0)]
+    for record in records:
+        trace.record(record)
+    trace.flush()
+    trace.add_encoded(encoded(records[0]))
+    trace.add_encoded(memoryview(encoded(records[1])))
+    first, second = (array("q", record) for record in records)
+    assert seen == [("q", 96, first + second), ("q", 48, first), ("q", 48, second)]
 
 
 @pytest.mark.parametrize("index", range(RECORD_LENGTH))
