@@ -49,6 +49,8 @@ _MARKS = {
     "alertable": _Mark("Alertable set", "P", _BLACK),
     "not alertable": _Mark("Alertable cleared", "P", _BLACK, filled=False),
 }
+_HAND_OVERS = {int(Kind.SEND): "send", int(Kind.RECEIVE): "receive", int(Kind.RETURN): "return"}
+"""The marks of packets that are handed on, by the kind of the record."""
 
 
 class _Lanes:
@@ -95,7 +97,7 @@ class _Lanes:
         elif kind == Kind.COMPLETE:
             what = "drop" if extra else None
         else:
-            what = {Kind.SEND: "send", Kind.RECEIVE: "receive", Kind.RETURN: "return"}.get(Kind(kind))
+            what = _HAND_OVERS.get(kind)
         if what is not None and thread:
             self.marks.setdefault(what, []).append((time, thread))
 
@@ -155,8 +157,9 @@ def time_text_exact(value_ns: int) -> str:
 def _draw_threads(ax: Axes, lanes: _Lanes, at: dict[str, int]) -> None:
     for name in lanes.threads:
         ax.hlines(at[name], lanes.start, lanes.end, color="#CCCCCC", linewidth=1, zorder=1)
-    for thread, since, until in lanes.waits:
-        ax.barh(at[thread], until - since, left=since, height=0.3, color="#DDDDDD", zorder=2)
+        bars = [(since, until - since) for thread, since, until in lanes.waits if thread == name]
+        if bars:
+            ax.broken_barh(bars, (at[name] - 0.15, 0.3), color="#DDDDDD", linewidth=0, zorder=2)
     if lanes.waits:
         ax.barh(0, 0, left=lanes.start, color="#DDDDDD", label="waits")
     for setter, when, woken, later in lanes.wakes:
