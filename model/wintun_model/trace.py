@@ -91,7 +91,7 @@ class Trace:
     def __init__(self, *, is_kept: bool = True) -> None:
         self.is_kept = is_kept
         self._buffer: list[int] = []
-        self._hash = hashlib.sha256()
+        self._hash = hashlib.sha256() if is_kept else None
         self._sinks: list[Sink] = []
         self.names: list[str] = ["-"]
         self.record: Callable[[tuple[int, int, int, int, int, int]], None] = (
@@ -106,6 +106,10 @@ class Trace:
             raise ModelError("a trace that is not kept can be handed to nobody")
         self.flush()
         self._sinks.append(sink)
+
+    def leave_out_digest(self) -> None:
+        """Go without a digest, which takes longer than handing records to sinks."""
+        self._hash = None
 
     def define(self, name: str, time_ns: int = 0) -> int:
         """Give `name` a number and note it in the stream. Every call gives a new number; numbers start at 1."""
@@ -124,7 +128,8 @@ class Trace:
     def _append_bytes(self, data: bytes) -> None:
         if self.is_kept:
             self.flush()
-            self._hash.update(data)
+            if self._hash is not None:
+                self._hash.update(data)
 
     def checkpoint(self) -> None:
         """Flush when the buffer has grown large."""
@@ -146,7 +151,8 @@ class Trace:
         self._take(records)
 
     def _take(self, records: bytes | memoryview) -> None:
-        self._hash.update(records)
+        if self._hash is not None:
+            self._hash.update(records)
         self.records_count += len(records) // (8 * RECORD_LENGTH)
         if self._sinks:
             flattened = _integers(records)
@@ -154,11 +160,9 @@ class Trace:
                 sink(flattened)
 
     def digest(self) -> str:
-        """The SHA-256 of the stream so far, in hexadecimal; empty when it is not kept."""
-        if not self.is_kept:
-            return ""
+        """The SHA-256 of the stream so far, in hexadecimal; empty when the stream is not kept, or has no digest."""
         self.flush()
-        return self._hash.hexdigest()
+        return self._hash.hexdigest() if self._hash is not None else ""
 
 
 def _integers(encoded: bytes | memoryview) -> memoryview:

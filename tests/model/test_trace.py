@@ -97,6 +97,21 @@ def test_a_trace_that_is_not_kept_has_names_only():
         trace.add_sink(lambda records: None)
 
 
+def test_a_trace_without_a_digest_hands_on_all_the_same():
+    plain, without = Trace(), Trace()
+    without.leave_out_digest()
+    seen = {plain: [], without: []}
+    for trace, found in seen.items():
+        trace.add_sink(found.extend)
+        trace.define("send.Tail")
+        trace.payload(5, 3, b"packet")
+        trace.record((0, 1, Kind.STORE, 1, 8, 0))
+        trace.add_encoded(encoded((0, 1, Kind.STORE, 1, 16, 8)))
+    assert (without.digest(), without.records_count) == ("", plain.records_count)
+    assert plain.digest()
+    assert seen[plain] == seen[without]
+
+
 @pytest.mark.parametrize("byteorder", [sys.byteorder, "big"])
 def test_sinks_get_integers_of_64_bits_in_the_computers_own_form(monkeypatch, byteorder):
     monkeypatch.setattr("wintun_model.trace.sys", SimpleNamespace(byteorder=byteorder))

@@ -59,6 +59,8 @@ def _run(
         keeps_trace=experiment.digest or series or window_ns is not None,
     )
     machine = system.machine
+    if not experiment.digest:
+        machine.trace.leave_out_digest()
     faults = FaultInjector(machine, FaultPlan.parse(*experiment.faults))
     system.fails = faults.fails
     attachment = Attachment(machine)
@@ -114,7 +116,7 @@ def _account(system: System, device: AdapterDevice, client: ExperimentClient) ->
     inbound = client.inbound.result(virtual_ns) if client.inbound is not None else None
     return Result(
         engine_used="fast" if client.ahead is not None else experiment.engine,
-        digest=machine.trace.digest() if experiment.digest else "",
+        digest=machine.trace.digest(),
         virtual_ns=virtual_ns,
         offered=offered,
         delivered=delivered,
