@@ -1,5 +1,6 @@
 """Settings and fixtures of all tests."""
 
+import gc
 import json
 from pathlib import Path
 
@@ -12,6 +13,12 @@ settings.register_profile("search", deadline=None, max_examples=2000)
 settings.load_profile("repeatable")
 
 DIGESTS = Path(__file__).parent / "golden" / "digests.json"
+
+
+def pytest_collection_finish():
+    """What is there now stays to the end: no search for garbage, or among all objects, need look at it each time."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture
