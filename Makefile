@@ -6,7 +6,8 @@ WORKERS = auto
 ARGS =
 RUNS = 200000
 BIN = .venv/bin
-PYTEST = $(BIN)/python -m pytest -n $(WORKERS)
+# The tests start many processes, which shall not compile all that they import again.
+PYTEST = PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n $(WORKERS)
 
 help:
 	@echo 'make test       lint, then the quick tests'
