@@ -87,7 +87,7 @@ races: .venv/dev-stamp
 	$(BIN)/python -m tests.documents.races
 
 explore-doc: .venv/dev-stamp
-	$(BIN)/python tests/documents/explored.py
+	$(BIN)/python -m tests.documents.explored
 
 coverage-doc: .venv/dev-stamp
 	$(BIN)/python tests/traceability/coverage_report.py

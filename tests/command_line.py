@@ -94,9 +94,9 @@ class CommandLine:
 
 def serve(requests, replies):
     """Copy this process for each request, and say how the copy ended."""
-    from wintunsim import Simulation, cli, cli_files, cli_run
+    from wintunsim import Simulation, cli_explore, cli_files, cli_run
 
-    assert cli and cli_files and cli_run
+    assert cli_explore and cli_files and cli_run
     Simulation()
     lines = os.fdopen(requests)
     while line := lines.readline():

@@ -180,14 +180,16 @@ def test_at_until_the_client_gets_ctrl_c(wintunsim, client):
 
 
 @pytest.mark.parametrize("body", ["time.sleep(1)", "pass"])
-def test_a_client_that_ignores_ctrl_c_is_terminated(wintunsim, client, body):
+def test_a_client_that_ignores_ctrl_c_is_terminated(wintunsim, client, tmp_path, body):
+    slow = tmp_path / "slow.toml"
+    slow.write_text("[costs]\nloop_ns = 10_000\n")
     script = client(
         "import time\n"
         "while True:\n    try:\n        while True:\n"
         f"            {body}\n"
         "    except KeyboardInterrupt:\n        print('again')\n"
     )
-    process = wintunsim("run", "--quiet", "--until", "1ms", script)
+    process = wintunsim("run", "--quiet", "--host", slow, "--until", "1ms", script)
     assert process.returncode not in (0, 1, 2, 3)
     assert process.stdout == "again\n"
 
