@@ -66,7 +66,7 @@ EXPERIMENTS = st.builds(
     faults=st.sampled_from([(), ("nbl:every=7",), ("partial-memory-descriptor:every=5",)]),
     seed=st.integers(0, 5),
 )
-SETTINGS = settings(max_examples=12, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+SETTINGS = settings(max_examples=10, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 
 
 @SETTINGS

@@ -85,7 +85,7 @@ def agree(experiment, other="direct"):
     return fast
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
 @given(experiments)
 def test_any_experiment(experiment):
     result = agree(experiment)
