@@ -6,7 +6,9 @@ WORKERS = auto
 ARGS =
 RUNS = 200000
 BIN = .venv/bin
-PYTEST = $(BIN)/python -m pytest -n $(WORKERS)
+# The tests start many processes, which shall not compile all that they import again. The tests of a file stay together:
+# what the first of them makes (fixtures, machine code, syntax trees) is there for the others.
+PYTEST = PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 help:
 	@echo 'make test       lint, then the quick tests'
@@ -86,7 +88,7 @@ races: .venv/dev-stamp
 	$(BIN)/python -m tests.documents.races
 
 explore-doc: .venv/dev-stamp
-	$(BIN)/python tests/documents/explored.py
+	$(BIN)/python -m tests.documents.explored
 
 coverage-doc: .venv/dev-stamp
 	$(BIN)/python tests/traceability/coverage_report.py

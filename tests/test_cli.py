@@ -1,7 +1,6 @@
 """The command line: what it prints, writes and answers, run as a person runs it."""
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,20 +10,6 @@ import pytest
 ROOT = Path(__file__).parent.parent
 CAPTURE = ROOT / "tests" / "data" / "tunnel-mixed.pcapng"
 RING_CLIENT = ROOT / "examples" / "ring_client.py"
-
-
-def wintunsim(*arguments, environment=None, cwd=None, stdin=""):
-    """Run the command line; the finished process with its output as text."""
-    return subprocess.run(
-        [sys.executable, "-m", "wintunsim", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        timeout=100,
-        env={**os.environ, **(environment or {})},
-        cwd=cwd,
-        input=stdin,
-        check=False,
-    )
 
 
 @pytest.fixture
@@ -54,25 +39,25 @@ def test_help_is_quick_to_import():
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, timeout=60)
 
 
-def test_help_of_run_tells_the_traffic():
+def test_help_of_run_tells_the_traffic(wintunsim):
     text = wintunsim("run", "--help").stdout
     assert "capture:FILE[,local=ADDR]" in text
     assert "exit code" in text
 
 
-def test_the_clients_output_and_exit_code_pass_through(client):
+def test_the_clients_output_and_exit_code_pass_through(wintunsim, client):
     script = client("import sys\nprint('out', sys.argv[1:])\nprint('err', file=sys.stderr)\nsys.exit(7)\n")
-    process = wintunsim("run", "--quiet", script, "a", "--b")
+    process = wintunsim.fresh("run", "--quiet", script, "a", "--b")
     assert (process.returncode, process.stdout, process.stderr) == (7, "out ['a', '--b']\n", "err\n")
 
 
-def test_a_module_runs_with_m(client, tmp_path):
+def test_a_module_runs_with_m(wintunsim, client, tmp_path):
     client("import sys\nprint(__name__, len(sys.argv))\n", "some_module.py")
-    process = wintunsim("run", "--quiet", "-m", "some_module", "x", cwd=tmp_path)
+    process = wintunsim.fresh("run", "--quiet", "-m", "some_module", "x", cwd=tmp_path)
     assert process.stdout == "__main__ 2\n", process.stderr
 
 
-def test_an_exception_is_the_clients_exit_code_1(client):
+def test_an_exception_is_the_clients_exit_code_1(wintunsim, client):
     process = wintunsim("run", "--quiet", client("def f():\n    raise ValueError('no')\nf()\n"))
     assert process.returncode == 1
     assert process.stderr.splitlines()[-1] == "ValueError: no"
@@ -97,7 +82,7 @@ def test_an_exception_is_the_clients_exit_code_1(client):
         (["--log-calls", "/nowhere/at/all.txt"], "/nowhere/at/all.txt"),
     ],
 )
-def test_a_users_mistake_is_one_sentence_and_exit_code_2(client, arguments, said):
+def test_a_users_mistake_is_one_sentence_and_exit_code_2(wintunsim, client, arguments, said):
     process = wintunsim("run", *arguments, client("print('never')"))
     assert process.returncode == 2
     assert said in process.stderr.splitlines()[-1]
@@ -105,25 +90,25 @@ def test_a_users_mistake_is_one_sentence_and_exit_code_2(client, arguments, said
     assert process.stdout == ""
 
 
-def test_a_client_that_is_not_there_is_a_users_mistake():
+def test_a_client_that_is_not_there_is_a_users_mistake(wintunsim):
     process = wintunsim("run", "not-there.py")
     assert process.returncode == 2
     assert process.stderr == "wintunsim: there is no client script 'not-there.py': name an existing Python file\n"
 
 
-def test_a_bad_seed_in_the_environment_names_it(client):
+def test_a_bad_seed_in_the_environment_names_it(wintunsim, client):
     process = wintunsim("run", client(""), environment={"WINTUNSIM_SEED": "many"})
     assert process.returncode == 2
     assert "WINTUNSIM_SEED" in process.stderr
 
 
-def test_the_seed_comes_from_the_environment(client):
+def test_the_seed_comes_from_the_environment(wintunsim, client):
     script = client("")
     process = wintunsim("run", "--quiet", "--report", "-", script, environment={"WINTUNSIM_SEED": "0x10"})
     assert json.loads(process.stdout)["seed"] == 16
 
 
-def test_the_report_tells_what_came_to_pass():
+def test_the_report_tells_what_came_to_pass(wintunsim):
     process = wintunsim(
         "run", "--quiet", "--report", "-", "--traffic", "ping:count=3", "--until", "5s", RING_CLIENT, "3"
     )
@@ -142,14 +127,14 @@ def test_the_report_tells_what_came_to_pass():
     assert report["traffic"][0]["answered"] == 3
 
 
-def test_the_readable_report_goes_to_standard_error(client):
+def test_the_readable_report_goes_to_standard_error(wintunsim, client):
     process = wintunsim("run", client("print('hello')"))
     assert process.stdout == "hello\n"
     assert "digest" in process.stderr
     assert "client.py: exit code 0" in process.stderr
 
 
-def test_files_are_written_and_change_nothing(tmp_path):
+def test_files_are_written_and_change_nothing(wintunsim, tmp_path):
     run = ("run", "--quiet", "--report", "-", "--traffic", "ping:count=2", RING_CLIENT, "2")
     plain = wintunsim(*run).stdout
     options = (
@@ -169,7 +154,7 @@ def test_files_are_written_and_change_nothing(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["c.pcapng", "calls.txt", "t.jsonl"]
 
 
-def test_who_is_stuck_is_named_with_what_it_waits_for(client):
+def test_who_is_stuck_is_named_with_what_it_waits_for(wintunsim, client):
     script = client(
         "import threading\n"
         "event = threading.Event()\n"
@@ -183,7 +168,7 @@ def test_who_is_stuck_is_named_with_what_it_waits_for(client):
     assert "waits for" in process.stderr
 
 
-def test_at_until_the_client_gets_ctrl_c(client):
+def test_at_until_the_client_gets_ctrl_c(wintunsim, client):
     script = client(
         "import time\n"
         "try:\n    time.sleep(1000)\n"
@@ -195,19 +180,21 @@ def test_at_until_the_client_gets_ctrl_c(client):
 
 
 @pytest.mark.parametrize("body", ["time.sleep(1)", "pass"])
-def test_a_client_that_ignores_ctrl_c_is_terminated(client, body):
+def test_a_client_that_ignores_ctrl_c_is_terminated(wintunsim, client, tmp_path, body):
+    slow = tmp_path / "slow.toml"
+    slow.write_text("[costs]\nloop_ns = 10_000\n")
     script = client(
         "import time\n"
         "while True:\n    try:\n        while True:\n"
         f"            {body}\n"
         "    except KeyboardInterrupt:\n        print('again')\n"
     )
-    process = wintunsim("run", "--quiet", "--until", "1ms", script)
+    process = wintunsim("run", "--quiet", "--host", slow, "--until", "1ms", script)
     assert process.returncode not in (0, 1, 2, 3)
     assert process.stdout == "again\n"
 
 
-def test_a_crash_is_the_clients_and_is_told(client):
+def test_a_crash_is_the_clients_and_is_told(wintunsim, client):
     script = client("import ctypes\nctypes.cast(8, ctypes.POINTER(ctypes.c_int)).contents.value = 1\n")
     process = wintunsim("run", "--quiet", script)
     assert process.returncode == 139
@@ -215,14 +202,14 @@ def test_a_crash_is_the_clients_and_is_told(client):
     assert "client.py" in process.stderr
 
 
-def test_check_determinism_runs_twice(client):
+def test_check_determinism_runs_twice(wintunsim, client):
     process = wintunsim("run", "--check-determinism", client("print('once')"))
     assert process.returncode == 0
     assert process.stdout == "once\n"
     assert "the second run has the same digest" in process.stderr
 
 
-def test_check_determinism_finds_a_difference(client, tmp_path):
+def test_check_determinism_finds_a_difference(wintunsim, client, tmp_path):
     counter = tmp_path / "counter"
     script = client(
         "import pathlib, time\n"
@@ -237,7 +224,7 @@ def test_check_determinism_finds_a_difference(client, tmp_path):
 
 
 @pytest.mark.parametrize("hash_seed", ["0", "1", "random"])
-def test_the_digest_does_not_depend_on_the_hash_seed(hash_seed, recorded):
+def test_the_digest_does_not_depend_on_the_hash_seed(wintunsim, hash_seed, recorded):
     process = wintunsim(
         "run", "--quiet", "--report", "-", "--traffic", "ping:count=4", "--until", "10s", RING_CLIENT, "4",
         environment={"PYTHONHASHSEED": hash_seed},
@@ -246,7 +233,7 @@ def test_the_digest_does_not_depend_on_the_hash_seed(hash_seed, recorded):
     assert json.loads(text[text.index("{") :])["digest"] == recorded("ring_client_ping")
 
 
-def test_nothing_is_left_of_a_run_that_could_not_begin(tmp_path):
+def test_nothing_is_left_of_a_run_that_could_not_begin(wintunsim, tmp_path):
     files = ("--trace", tmp_path / "t", "--capture", tmp_path / "c", "--report", tmp_path / "r", "--log-calls", "-")
     assert wintunsim("run", *files, tmp_path / "not-there.py").returncode == 2
     assert list(tmp_path.iterdir()) == []
@@ -255,7 +242,7 @@ def test_nothing_is_left_of_a_run_that_could_not_begin(tmp_path):
 # -- faults and returns -----------------------------------------------------------------------------------------------
 
 
-def test_a_fault_and_late_returns_are_in_the_report():
+def test_a_fault_and_late_returns_are_in_the_report(wintunsim):
     options = ("--fault", "nbl:2", "--returns", "late:delay=1ms", "--traffic", "ping:count=3", "--report", "-")
     process = wintunsim("run", *options, "--until", "5s", RING_CLIENT, 3)
     report = json.loads(process.stdout[process.stdout.index("{") :])
@@ -272,7 +259,7 @@ def test_a_fault_and_late_returns_are_in_the_report():
         (("--returns", "later"), "the returns 'later' are of an unknown kind"),
     ],
 )
-def test_faults_and_returns_that_make_no_sense(options, message):
+def test_faults_and_returns_that_make_no_sense(wintunsim, options, message):
     process = wintunsim("run", *options, RING_CLIENT)
     assert process.returncode == 2
     assert process.stderr.startswith(f"wintunsim: {message}")

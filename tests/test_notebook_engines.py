@@ -83,10 +83,10 @@ def no_windows():
 
 
 @pytest.mark.filterwarnings("ignore")  # of means of nothing: no notebook is made for runs so short
-@pytest.mark.parametrize(("shorter", "step"), [(50, 6), pytest.param(10, 1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(("shorter", "step"), [(50, 12), pytest.param(10, 1, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.stem)
 def test_all_engines_come_to_the_same(path, shorter, step, monkeypatch):
-    """The quick test compares one in six: first ones and some of each sweep."""
+    """The quick test compares one in twelve: first ones and some of each sweep."""
     experiments = experiments_of(path, shorter, monkeypatch)
     assert experiments
     for experiment in experiments[::step]:

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parent.parent
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
 
@@ -33,6 +35,18 @@ def test_the_python_shown_runs():
     assert "exit code 0" in run([sys.executable, "-c", code]).stdout
 
 
+def test_the_question_can_be_asked(capsys):
+    """For a moment only: the same table of other figures."""
+    _, code = blocks("python")
+    _, shown, _ = blocks("text")
+    assert "13ms" in code and "seeds=3" in code
+    exec(code.replace("13ms", "1ms").replace("seeds=3", "seeds=1").replace(".run()", ".run(workers=1)"), {})
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert lines[0] == shown.split("\n")[0].split()
+    assert [line[0] for line in lines[1:]] == [line.split()[0] for line in shown.splitlines()[1:]]
+
+
+@pytest.mark.slow
 def test_the_question_has_the_answer_that_is_shown(tmp_path):
     """As a script, as the text says: a sweep starts processes, which import it."""
     _, code = blocks("python")

@@ -1,9 +1,6 @@
 """Unchanged clients, run as their authors run them: through the command line or through `Simulation`."""
 
 import io
-import os
-import subprocess
-import sys
 import textwrap
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,8 +30,9 @@ class Outcome:
 class Runner:
     """Runs clients: a script of `clients/` by its name, or source text, which may import what is in that folder."""
 
-    def __init__(self, directory):
+    def __init__(self, directory, wintunsim):
         self.directory = directory
+        self.wintunsim = wintunsim
 
     def script(self, client):
         if isinstance(client, Path) or "\n" not in client:
@@ -62,26 +60,13 @@ class Runner:
         return outcome
 
     def command(self, client, *arguments, options=(), stdin="", environment=None, cwd=None, timeout=100):
-        """Run a client through the command line, in processes of its own."""
+        """Run a client through the command line, in processes of their own."""
         return self.wintunsim(
             "run", *options, self.script(client), *arguments,
             stdin=stdin, environment=environment, cwd=cwd, timeout=timeout,
         )  # fmt: skip
 
-    @staticmethod
-    def wintunsim(*arguments, stdin="", environment=None, cwd=None, timeout=100):
-        return subprocess.run(
-            [sys.executable, "-m", "wintunsim", *map(str, arguments)],
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            env={**os.environ, **(environment or {})},
-            cwd=cwd,
-            input=stdin,
-            check=False,
-        )
-
 
 @pytest.fixture
-def client(tmp_path):
-    return Runner(tmp_path)
+def client(tmp_path, wintunsim):
+    return Runner(tmp_path, wintunsim)

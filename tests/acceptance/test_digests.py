@@ -68,8 +68,7 @@ def test_observation_changes_nothing(client, tmp_path, name):
     assert min(times) == 0
 
 
-@pytest.mark.parametrize("name", ["asyncio", "executor"])
-@pytest.mark.parametrize("hash_seed", ["0", "1", "random"])
+@pytest.mark.parametrize(("hash_seed", "name"), [("0", "asyncio"), ("1", "executor"), ("random", "executor")])
 def test_the_hash_seed_changes_nothing(client, name, hash_seed):
     script, arguments, options = options_of(name)
     environment = {"PYTHONHASHSEED": hash_seed, "TZ": "Asia/Tokyo", "HOME": "/nowhere", "LANG": "C", "USER": "someone"}
@@ -77,7 +76,7 @@ def test_the_hash_seed_changes_nothing(client, name, hash_seed):
     assert digest_of(process) == digest_in_process(client, name)
 
 
-@pytest.mark.parametrize("options", [[], ["-O"], ["-X", "dev"], ["-B", "-s"], ["-u"]])
+@pytest.mark.parametrize("options", [["-O"], ["-X", "dev"], ["-B", "-s", "-u"]])
 def test_the_interpreters_own_options_change_nothing(client, options):
     script, arguments, ours = options_of("asyncio")
     command = [sys.executable, *options, "-m", "wintunsim", "run", *ours, client.script(script), *arguments]

@@ -6,9 +6,9 @@ are not compared.
 
 import re
 import shlex
-import subprocess
-import sys
 from pathlib import Path
+
+from tests.command_line import CommandLine
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = tuple(ROOT / name for name in ("docs/explore.md", "docs/own-routines.md", "docs/swarm.md", "README.md"))
@@ -20,11 +20,10 @@ def shown(page):
     return _SHOWN.findall(page.read_text(encoding="utf-8"))
 
 
-def printed(command):
+def printed(command, wintunsim):
     """What the command prints now."""
     _, *arguments = shlex.split(command)
-    run = [sys.executable, "-m", "wintunsim", *arguments]
-    done = subprocess.run(run, cwd=ROOT, capture_output=True, text=True, check=False, timeout=200)
+    done = wintunsim(*arguments, cwd=ROOT, timeout=200)
     return done.stdout + done.stderr
 
 
@@ -39,7 +38,7 @@ def main():
     for page in PAGES:
         text = page.read_text(encoding="utf-8")
         for command, old in shown(page):
-            new = printed(command)
+            new = printed(command, CommandLine.fresh)
             if steady(new) != steady(old):
                 text = text.replace(f"{command}\n```\n\n```text\n{old}```", f"{command}\n```\n\n```text\n{new}```")
         page.write_text(text, encoding="utf-8")

@@ -2,8 +2,6 @@
 
 import re
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -33,7 +31,7 @@ def test_the_python_of_the_page_on_ndis_runs(code, monkeypatch):
 
 
 @pytest.mark.parametrize("command", blocks("sh"))
-def test_the_commands_of_the_page_on_ndis_run(command):
+def test_the_commands_of_the_page_on_ndis_run(command, wintunsim):
     program, *arguments = shlex.split(command)
     assert program == "wintunsim"
-    subprocess.run([sys.executable, "-m", "wintunsim", *arguments], cwd=ROOT, check=True, timeout=60)
+    wintunsim(*arguments, cwd=ROOT, timeout=60).check_returncode()

@@ -12,8 +12,8 @@ CASES = [(page.name, command, text) for page in explored.PAGES for command, text
 
 
 @pytest.mark.parametrize(("page", "command", "text"), CASES, ids=[f"{page}: {command}" for page, command, _ in CASES])
-def test_commands_print_what_is_shown(page, command, text):
-    assert explored.steady(explored.printed(command)) == explored.steady(text), "run make explore-doc"
+def test_commands_print_what_is_shown(page, command, text, wintunsim):
+    assert explored.steady(explored.printed(command, wintunsim)) == explored.steady(text), "run make explore-doc"
 
 
 def test_every_page_shows_something():

@@ -66,12 +66,23 @@ EXPERIMENTS = st.builds(
     faults=st.sampled_from([(), ("nbl:every=7",), ("partial-memory-descriptor:every=5",)]),
     seed=st.integers(0, 5),
 )
-SETTINGS = settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+SETTINGS = settings(max_examples=10, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 
 
 @SETTINGS
 @given(EXPERIMENTS)
 def test_every_packet_is_accounted_for(experiment):
+    check_packets(experiment)
+
+
+@pytest.mark.slow
+@settings(SETTINGS, max_examples=100)
+@given(EXPERIMENTS)
+def test_every_packet_is_accounted_for_at_length(experiment):
+    check_packets(experiment)
+
+
+def check_packets(experiment):
     result = experiment.run(flows=True)
     assert result.offered == result.delivered + result.dropped_packets + result.in_flight
     assert result.in_flight >= 0
@@ -128,6 +139,17 @@ def check_flows(result):
 @SETTINGS
 @given(EXPERIMENTS)
 def test_both_engines_come_to_the_same(experiment):
+    check_engines(experiment)
+
+
+@pytest.mark.slow
+@settings(SETTINGS, max_examples=60)
+@given(EXPERIMENTS)
+def test_both_engines_come_to_the_same_at_length(experiment):
+    check_engines(experiment)
+
+
+def check_engines(experiment):
     first, second = experiment.run(), experiment.with_values({"engine": "step"}).run()
     assert first.row() == second.row()
     assert (first.latencies_ns == second.latencies_ns).all()

@@ -79,24 +79,35 @@ def test_m_m_1():
 def test_saturated_the_client_is_the_bottleneck(handle_us):
     """Whatever is offered, so many packets a second are taken as it can handle: within one in a hundred."""
     client = Client(spin_us=10**6, handle_ns=handle_us * 1000)
-    result = Experiment(client=client, host="ideal", workload="udp:rate=500000,size=1400", duration="100ms").run()
+    result = Experiment(client=client, host="ideal", workload="udp:rate=500000,size=1400", duration="40ms").run()
     rate = result.delivered / (result.virtual_ns / 1e9)
     assert rate == pytest.approx(1e9 / (handle_us * 1000 + overhead_ns(1400)), rel=0.01)
 
 
-SETTINGS = settings(max_examples=20, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+LENGTHS = pytest.mark.parametrize("examples", [6, pytest.param(40, marks=pytest.mark.slow)])
 
 
-@SETTINGS
-@given(
-    capacity=st.sampled_from([0x20000, 0x40000, 0x80000]),
-    size=st.integers(500, 9000),
-    gap_us=st.integers(5, 40),
-    extra_us=st.integers(200, 3000),
-)
-def test_a_stall_is_survived_when_what_comes_in_it_is_not_more_than_the_capacity_less_4(
-    capacity, size, gap_us, extra_us
-):
+def searched(check, examples, **values):
+    """Try `check` on so many examples, the same every time."""
+    named = settings(
+        max_examples=examples, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+    )
+    named(given(**values)(check))()
+
+
+@LENGTHS
+def test_a_stall_is_survived_when_what_comes_in_it_is_not_more_than_the_capacity_less_4(examples):
+    searched(
+        check_stall,
+        examples,
+        capacity=st.sampled_from([0x20000, 0x40000, 0x80000]),
+        size=st.integers(500, 9000),
+        gap_us=st.integers(5, 40),
+        extra_us=st.integers(200, 3000),
+    )
+
+
+def check_stall(capacity, size, gap_us, extra_us):
     """The client takes the first packet and is away until after the last; they must fit, with headers and padding."""
     stored = 4 + (size + 3) // 4 * 4
     fitting = (capacity - 4) // stored
@@ -116,14 +127,19 @@ def test_a_stall_is_survived_when_what_comes_in_it_is_not_more_than_the_capacity
     assert dropped == [0, 1]
 
 
-@SETTINGS
-@given(
-    capacity=st.sampled_from([0x20000, 0x40000, 0x80000]),
-    rate=st.integers(40_000, 900_000),
-    size=st.integers(200, 3000),
-    share=st.floats(0.3, 3, exclude_min=True),
-)
-def test_the_ring_is_full_exactly_when_rate_times_stall_is_more_than_the_capacity_less_4(capacity, rate, size, share):
+@LENGTHS
+def test_the_ring_is_full_exactly_when_rate_times_stall_is_more_than_the_capacity_less_4(examples):
+    searched(
+        check_full_ring,
+        examples,
+        capacity=st.sampled_from([0x20000, 0x40000, 0x80000]),
+        rate=st.integers(40_000, 900_000),
+        size=st.integers(200, 3000),
+        share=st.floats(0.3, 3, exclude_min=True),
+    )
+
+
+def check_full_ring(capacity, rate, size, share):
     """At any rate, for a stall of any length: a client that sleeps, and takes all that has come when it looks.
 
     A packet takes its header and its padding too. At the border one packet decides, so the border is left out by the
@@ -158,7 +174,7 @@ def test_saturated_by_bytes_the_throughput_is_what_the_client_handles(ps_per_byt
     """A full ring has room for small packets more often than for large ones: the client's work is counted by both."""
     client = Client(spin_us=10**6, handle_ns=0, handle_ps_per_byte=ps_per_byte)
     experiment = Experiment(
-        client=client, host="ideal", workload="constant:rate=1Mpps,size=200x1/1400x1", duration="60ms"
+        client=client, host="ideal", workload="constant:rate=1Mpps,size=200x1/1400x1", duration="30ms"
     )
     result = experiment.run()
     assert result.dropped

@@ -30,6 +30,13 @@ def numpy_slice() -> Any:
     return np.zeros(SIZE + 64, dtype=np.uint8)[64:]
 
 
+@pytest.fixture(scope="module", autouse=True)
+def few_objects() -> None:
+    """What other tests have left does not take part: each search looks at all objects."""
+    gc.collect()
+    gc.freeze()
+
+
 class Record(ctypes.Structure):
     _fields_ = [("head", ctypes.c_uint32), ("data", ctypes.c_ubyte * SIZE)]
 

@@ -139,8 +139,7 @@ def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("hosts")
 
 
-@settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
-@given(
+runs = given(
     names=st.sets(st.sampled_from(sorted(TABLES)), min_size=1),
     processors=st.sampled_from([None, None, 1, 3]),
     client=st.builds(
@@ -156,9 +155,22 @@ def folder(tmp_path_factory):
     returns=st.sampled_from(["inside", "late:delay=100us,jitter=50us,processors=2"]),
     seed=st.integers(0, 5),
 )
-def test_both_engines_draw_in_the_same_order(folder, names, processors, client, workload, returns, seed):
-    values = {"client": client, "workload": workload, "returns": returns, "seed": seed, "duration": "3ms"}
-    host = host_file(folder, sorted(names), processors)
+
+
+@settings(max_examples=12, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+@runs
+def test_both_engines_draw_in_the_same_order(folder, names, **values):
+    assert_engines_agree(host_file(folder, sorted(names), values.pop("processors")), duration="2ms", **values)
+
+
+@pytest.mark.slow
+@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+@runs
+def test_both_engines_draw_in_the_same_order_at_length(folder, names, **values):
+    assert_engines_agree(host_file(folder, sorted(names), values.pop("processors")), duration="3ms", **values)
+
+
+def assert_engines_agree(host, **values):
     first, second = (Experiment(host=host, engine=engine, **values).run() for engine in ("direct", "step"))
     assert first.row() == second.row()
     assert (first.latencies_ns == second.latencies_ns).all()
@@ -196,6 +208,4 @@ def test_a_clients_calls_cost_what_is_drawn(tmp_path):
 def test_both_engines_agree_where_threads_take_each_others_processor(folder, processors):
     """A thread that gives way inside an expression comes back later than it left."""
     host = host_file(folder, [], processors)
-    values = {"client": Client(echo=True), "workload": "udp:rate=600000,size=1400", "duration": "2ms", "host": host}
-    first, second = (Experiment(engine=engine, **values).run() for engine in ("direct", "step"))
-    assert first.row() == second.row()
+    assert_engines_agree(host, client=Client(echo=True), workload="udp:rate=600000,size=1400", duration="2ms")

@@ -121,7 +121,7 @@ def search(examples: int, steps: int) -> None:
 
 
 def test_what_goes_in_comes_out_once_and_nothing_stays() -> None:
-    search(100, 15)
+    search(50, 15)
 
 
 @pytest.mark.slow

@@ -24,6 +24,7 @@ RINGS = {
     "1024 bytes": (1024, SMALL, SMALL_SIZES),
     "128 KiB": (0x20000, WINTUN_LIMITS, REAL_SIZES),
 }
+LENGTHS = pytest.mark.parametrize("examples", [20, pytest.param(100, marks=pytest.mark.slow)])
 
 
 def stored(size):
@@ -51,11 +52,12 @@ def send_actions(sizes):
     return st.lists(st.one_of(packets, st.integers(1, 5)), min_size=60, max_size=120)
 
 
+@LENGTHS
 @pytest.mark.parametrize("kind", RINGS)
-def test_the_send_ring_is_a_list_of_packets(tools, kind):
+def test_the_send_ring_is_a_list_of_packets(tools, kind, examples):
     capacity, limits, sizes = RINGS[kind]
 
-    @settings(max_examples=60 if limits is SMALL else 25)
+    @settings(max_examples=examples)
     @given(st.integers(0, capacity // 4 - 1).map(lambda word: word * 4), send_actions(sizes))
     def check(start, actions):
         bench = tools.Bench(capacity, limits=limits)
@@ -121,13 +123,14 @@ def receive_actions(sizes):
     return st.lists(st.one_of(write, write, give_back, give_back, lack), min_size=60, max_size=120)
 
 
+@LENGTHS
 @pytest.mark.parametrize("kind", RINGS)
 @pytest.mark.parametrize("wakes", [True, False], ids=["one by one", "in batches"])
-def test_the_receive_ring_is_a_list_of_packets(tools, kind, wakes):
+def test_the_receive_ring_is_a_list_of_packets(tools, kind, wakes, examples):
     capacity, limits, _ = RINGS[kind]
     sizes = st.integers(40, limits.max_packet_bytes)
 
-    @settings(max_examples=60 if limits is SMALL else 25)
+    @settings(max_examples=examples)
     @given(st.integers(0, capacity // 4 - 1).map(lambda word: word * 4), receive_actions(sizes))
     def check(start, actions):
         bench = tools.Bench(capacity, limits=limits, keeps_nbls=True)

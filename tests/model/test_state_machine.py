@@ -138,7 +138,7 @@ def search(examples: int, *revisions: str) -> None:
 
 @pytest.mark.parametrize("revision", REVISIONS)
 def test_whatever_happens_the_rings_are_what_the_specification_says(revision: str) -> None:
-    search(50, revision)
+    search(25, revision)
 
 
 @pytest.mark.slow

@@ -585,19 +585,12 @@ def test_without_the_library_it_says_how_to_get_it(monkeypatch, path):
     assert not list(path.parent.iterdir())
 
 
-def test_the_command_line_writes_it(tmp_path):
-    command = [sys.executable, "-m", "wintunsim", "run", "--quiet", "--until", "2s"]
+def test_the_command_line_writes_it(tmp_path, wintunsim):
+    command = ["run", "--quiet", "--until", "2s"]
     files = ["--perfetto", "out.pftrace", "--traffic", "ping:count=1"]
-    subprocess.run([*command, *files, str(RING_CLIENT)], cwd=tmp_path, check=True, timeout=100, capture_output=True)
+    wintunsim(*command, *files, RING_CLIENT, cwd=tmp_path).check_returncode()
     assert ("send", "complete", "taken by the client") in read(tmp_path / "out.pftrace").ways()
-    twice = subprocess.run(
-        [*command, "--perfetto", "x", "--trace", "x", str(RING_CLIENT)],
-        cwd=tmp_path,
-        check=False,
-        timeout=100,
-        capture_output=True,
-        text=True,
-    )
+    twice = wintunsim(*command, "--perfetto", "x", "--trace", "x", RING_CLIENT, cwd=tmp_path)
     assert (twice.returncode, twice.stderr) == (
         2,
         "wintunsim: --trace and --perfetto both name 'x': give each a file of its own\n",

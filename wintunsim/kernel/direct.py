@@ -25,7 +25,7 @@ from wintunsim.kernel.clock_use import COSTS_LATER, PRIVATE, VISIBLE, clock_use
 from wintunsim.kernel.machine import Machine
 from wintunsim.kernel.performers import UNCONTENDED
 from wintunsim.kernel.prices import Price
-from wintunsim.kernel.syntax import code_of, expression_of_text, source_tree, unplaced
+from wintunsim.kernel.syntax import code_of, expression_of_text, place, source_tree, unplaced
 
 ROUTINES: tuple[Any, ...] = (
     send.send,
@@ -243,20 +243,7 @@ class _Compiler:
 
     def expression(self, node: ast.expr) -> ast.expr:
         """An expression with its operations performed in place."""
-        compiler = self
-
-        class Inside(ast.NodeTransformer):
-            def visit_Call(self, node: ast.Call) -> ast.expr:
-                self.generic_visit(node)
-                return compiler.in_place(node)
-
-            def visit_Yield(self, node: ast.Yield) -> ast.expr:
-                return compiler._inside(node)
-
-            def visit_YieldFrom(self, node: ast.YieldFrom) -> ast.expr:
-                raise _CannotCompile(ast.unparse(node))
-
-        result: ast.expr = Inside().visit(node)
+        result: ast.expr = _Inside(self).visit(node)
         return result
 
     def in_place(self, node: ast.Call) -> ast.expr:
@@ -285,10 +272,7 @@ class _Compiler:
         result: list[ast.stmt] = []
         for statement in body:
             compiled = self._statement(statement)
-            for part in compiled:
-                for node in ast.walk(part):
-                    if not hasattr(node, "lineno") and isinstance(node, ast.stmt | ast.expr):
-                        ast.copy_location(node, statement)
+            place(compiled, statement)
             result += compiled
         return result
 
@@ -322,6 +306,23 @@ class _Compiler:
         return [node]
 
 
+class _Inside(ast.NodeTransformer):
+    """Performs the operations in an expression in their places."""
+
+    def __init__(self, compiler: _Compiler) -> None:
+        self._compiler = compiler
+
+    def visit_Call(self, node: ast.Call) -> ast.expr:
+        self.generic_visit(node)
+        return self._compiler.in_place(node)
+
+    def visit_Yield(self, node: ast.Yield) -> ast.expr:
+        return self._compiler._inside(node)
+
+    def visit_YieldFrom(self, node: ast.YieldFrom) -> ast.expr:
+        raise _CannotCompile(ast.unparse(node))
+
+
 @cache
 def compiled_code(
     *, inlines_locks: bool = True, inlines_loads: bool = True, drawn: frozenset[type[op.Operation]] = frozenset()
@@ -351,7 +352,6 @@ def compiled_code(
             argument.annotation = None
         for part in definition.body:
             ast.copy_location(part, definition)
-            ast.fix_missing_locations(part)
         module = ast.fix_missing_locations(ast.Module([definition], []))
         codes[function] = compile(module, inspect.getsourcefile(function) or "<routine>", "exec")
     return codes

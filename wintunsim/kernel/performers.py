@@ -11,7 +11,9 @@ owed until the next one that has.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cache, lru_cache
 from inspect import signature
+from types import CodeType
 from typing import Any
 
 from wintun_model import operations as op
@@ -81,10 +83,22 @@ def _performer(
     elif effect in _WRITTEN_OUT:
         body += "\n" + _WRITTEN_OUT[effect]
     else:
-        call = "effect({})".format(", ".join(f"operation.{name}" for name in signature(kind).parameters))
+        call = f"effect({_fields(kind)})"  # type: ignore[arg-type]  # mypy takes a class for its instances
         body += f"\nvalue = {call}\n_m.now += cost\nreturn value" if use == COSTS_LATER else f"\nreturn {call}"
     text = "def perform(operation, _m=machine, effect=effect):\n    " + body.replace("\n", "\n    ")
     names: dict[str, Any] = {"machine": machine, "effect": effect, "_cost": cost}
-    exec(text, names)
+    exec(_code(text), names)
     perform: Callable[[Any], Any] = names["perform"]
     return perform
+
+
+@cache
+def _fields(kind: type[op.Operation]) -> str:
+    """An operation's fields as a call's arguments."""
+    return ", ".join(f"operation.{name}" for name in signature(kind).parameters)
+
+
+@lru_cache(1000)
+def _code(text: str) -> CodeType:
+    """Compiled once for all machines with these costs."""
+    return compile(text, "<performer>", "exec")

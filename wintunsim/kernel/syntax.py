@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import inspect
 import textwrap
+from collections.abc import Sequence
 from typing import Any
 
 
@@ -14,9 +15,7 @@ def source_tree(function: Any) -> ast.FunctionDef | None:
         lines, first = inspect.getsourcelines(function)
     except (OSError, TypeError):
         return None
-    tree = ast.parse(textwrap.dedent("".join(lines)))
-    ast.increment_lineno(tree, first - 1)
-    definition = tree.body[0]
+    definition = ast.parse("\n" * (first - 1) + textwrap.dedent("".join(lines))).body[0]
     assert isinstance(definition, ast.FunctionDef)
     return definition
 
@@ -27,6 +26,18 @@ def unplaced(node: ast.AST) -> Any:
         for name in ("lineno", "col_offset", "end_lineno", "end_col_offset"):
             vars(part).pop(name, None)
     return node
+
+
+def place(statements: Sequence[ast.stmt], origin: ast.stmt) -> None:
+    """Give what a statement has become its lines. Statements that have theirs are not looked into again."""
+    left: list[ast.AST] = list(statements)
+    while left:
+        node = left.pop()
+        if not hasattr(node, "lineno") and isinstance(node, ast.stmt | ast.expr):
+            ast.copy_location(node, origin)
+        for part in ast.iter_child_nodes(node):
+            if not (isinstance(part, ast.stmt) and hasattr(part, "lineno")):
+                left.append(part)
 
 
 def code_of(text: str) -> list[ast.stmt]:
