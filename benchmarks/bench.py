@@ -46,8 +46,10 @@ WORKLOADS = {
 }
 CLIENT = Client(echo=True, spin_us=12.5, handle_ns=300)
 ENGINES = {
-    "step": ("step", True, 20),
-    "step, no digest": ("step", False, 20),
+    "interpreted": ("interpreted", True, 20),
+    "interpreted, no digest": ("interpreted", False, 20),
+    "step": ("step", True, 1000),
+    "step, no digest": ("step", False, 1000),
     "direct": ("direct", True, 20),
     "direct, no digest": ("direct", False, 20),
     "fast": ("fast", True, 1000),

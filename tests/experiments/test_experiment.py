@@ -150,7 +150,7 @@ def test_both_engines_come_to_the_same_at_length(experiment):
 
 
 def check_engines(experiment):
-    first, second = experiment.run(), experiment.with_values({"engine": "step"}).run()
+    first, second = experiment.run(), experiment.with_values({"engine": "interpreted"}).run()
     assert first.row() == second.row()
     assert (first.latencies_ns == second.latencies_ns).all()
     if first.inbound is not None:
@@ -223,7 +223,7 @@ def test_an_experiment_is_plain_data():
         ({"duration": "0s"}, "the duration of the experiment is 0"),
         ({"duration": "long"}, "'long' is not a duration"),
         ({"seed": -1}, "the seed of the experiment is -1"),
-        ({"engine": "quick"}, "the engine of the experiment is 'quick': choose direct, step or fast"),
+        ({"engine": "quick"}, "the engine of the experiment is 'quick': choose one of direct, fast, step, interpreted"),
         ({"spin_us": -1}, "spin_us of the client is -1: give a number from 0 to "),
         ({"handle_ns": 1.5}, "handle_ns of the client is 1.5: give a whole number"),
         ({"full": "wait"}, "full of the client is 'wait': choose one of drop, spin, yield, sleep"),

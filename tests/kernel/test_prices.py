@@ -171,7 +171,7 @@ def test_both_engines_draw_in_the_same_order_at_length(folder, names, **values):
 
 
 def assert_engines_agree(host, **values):
-    first, second = (Experiment(host=host, engine=engine, **values).run() for engine in ("direct", "step"))
+    first, second = (Experiment(host=host, engine=engine, **values).run() for engine in ("direct", "interpreted"))
     assert first.row() == second.row()
     assert (first.latencies_ns == second.latencies_ns).all()
 

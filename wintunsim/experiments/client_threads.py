@@ -101,7 +101,7 @@ class ExperimentClient:
         self.inbound = inbound
         self.flows = flows
         self.process: Process = system.create_process("client")
-        self.executor = Executor(system.machine, system, engine=experiment.engine, kernel=system.executor)
+        self.executor = Executor(system.machine, system, engine=experiment.machine_engine, kernel=system.executor)
         self.rings: list[ClientRing] = []
         self.events: list[CountingEvent] = []
         self.read = 0

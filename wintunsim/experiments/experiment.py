@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 TICK_MIN_NS, TICK_MAX_NS = 500_000, 15_625_000
 """The periods that Windows' timer may have (spec win32 §3)."""
 
+ENGINES = {"direct": "direct", "fast": "direct", "step": "step", "interpreted": "step"}
+"""What an experiment may be run by, and the engine that the machine has meanwhile."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Experiment:
@@ -52,8 +55,8 @@ class Experiment:
     timer_tick: str = ""
     """The system timer's period: a time from 0.5 ms to 15.625 ms; the host's own when it is empty."""
     engine: str = "direct"
-    """How it is run: `direct`, `step` (every operation, one by one) or `fast` (machine code, where that is
-    possible; needs numba). The results are the same."""
+    """How it is run: `direct`, `fast` (machine code, where that is possible; needs numba), `step` (every operation, one
+    by one, by machine code where that is possible) or `interpreted` (the same in Python). The results are the same."""
     digest: bool = True
     """Whether the result has the digest of all that happened; a run without it is quicker."""
     seed: int = 0
@@ -75,8 +78,8 @@ class Experiment:
             )
         if self.capacity & (self.capacity - 1):
             raise UsageError(f"the capacity of the experiment is {self.capacity}: give a power of two")
-        if self.engine not in ("direct", "step", "fast"):
-            raise UsageError(f"the engine of the experiment is {self.engine!r}: choose direct, step or fast")
+        if self.engine not in ENGINES:
+            raise UsageError(f"the engine of the experiment is {self.engine!r}: choose one of {', '.join(ENGINES)}")
         if isinstance(self.seed, bool) or not isinstance(self.seed, int) or not 0 <= self.seed < 1 << 64:
             raise UsageError(f"the seed of the experiment is {self.seed!r}: give an integer from 0 to 2^64 - 1")
         if not self.duration_ns:
@@ -102,6 +105,11 @@ class Experiment:
     def duration_ns(self) -> int:
         """The duration in ns."""
         return parse_duration(self.duration)
+
+    @property
+    def machine_engine(self) -> str:
+        """The engine of the machine itself: direct or step."""
+        return ENGINES[self.engine]
 
     def computer(self) -> Host:
         """The host with the experiment's tick. UsageError when there is none, or when either makes no sense."""

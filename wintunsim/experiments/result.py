@@ -163,9 +163,9 @@ class Result:
     flows: tuple[FlowResult, ...] | None = field(default=None, repr=False)
     """Each flow, if it was asked for."""
     engine_used: str = "direct"
-    """The engine that did it: step, direct or fast."""
+    """The engine that did it: step, direct, fast or interpreted."""
     engine_reason: str = ""
-    """What the fast engine could not do, if it left the run to the direct one."""
+    """What the engine that was asked for could not do, if it left the run to another one."""
     series: Series | None = field(default=None, repr=False)
     """If it was asked for."""
     moments: Moments | None = field(default=None, repr=False)

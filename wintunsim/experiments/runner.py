@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -25,6 +26,12 @@ from wintunsim.kernel.returns import Returner
 from wintunsim.kernel.system import System
 from wintunsim.network.options import parse_returns, parse_traffic
 
+if TYPE_CHECKING:
+    from wintunsim.experiments.fast.engine import Ahead
+
+FALLBACKS = {"fast": "direct", "step": "interpreted"}
+"""The engines that know a part of all runs, and which engine has the others."""
+
 
 def run(
     experiment: Experiment, *, series: bool = False, window_ns: tuple[int, int] | None = None, flows: bool = False
@@ -35,25 +42,42 @@ def run(
     """
     if window_ns is not None and not 0 <= window_ns[0] < window_ns[1]:
         raise UsageError(f"the window is {window_ns!r}: give two virtual times in ns, the earlier one first")
-    if experiment.engine != "fast":
+    fallback = FALLBACKS.get(experiment.engine)
+    if fallback is None:
         return _run(experiment, series, window_ns, flows)
     reason = "accounts of flows" if flows else why_not(experiment)
-    experiment = replace(experiment, engine="direct")
     if reason is None:
         try:
-            return _run(experiment, series, window_ns, flows, is_ahead=True)
+            return _run(experiment, series, window_ns, flows, ahead=_runs_ahead(experiment))
         except Unable as error:
             reason = str(error)
+    experiment = replace(experiment, engine=fallback)
     return replace(_run(experiment, series, window_ns, flows), engine_reason=reason)
 
 
+def _runs_ahead(experiment: Experiment) -> Callable[..., Ahead]:
+    """What makes machine code of the run. It takes a while to load."""
+    if experiment.engine == "step":
+        from wintunsim.experiments.stepped.engine import Steps
+
+        return Steps
+    from wintunsim.experiments.fast.engine import Ahead
+
+    return Ahead
+
+
 def _run(
-    experiment: Experiment, series: bool, window_ns: tuple[int, int] | None, flows: bool, *, is_ahead: bool = False
+    experiment: Experiment,
+    series: bool,
+    window_ns: tuple[int, int] | None,
+    flows: bool,
+    *,
+    ahead: Callable[..., Ahead] | None = None,
 ) -> Result:
     system = System(
         seed=experiment.seed,
         revision=experiment.driver,
-        engine=experiment.engine,
+        engine=experiment.machine_engine,
         host=experiment.computer(),
         store_buffer_ns=experiment.store_buffer_ns,
         keeps_trace=experiment.digest or series or window_ns is not None,
@@ -68,12 +92,10 @@ def _run(
     table = FlowTable() if flows else None
     found = [parse_traffic(text, index) for index, text in enumerate(experiment.workload)]
     sources = [source for source in found if source is not None]
-    ahead = None
-    if is_ahead:
-        from wintunsim.experiments.fast.engine import Ahead  # it takes a while to load
-
-        ahead = Ahead(experiment.client, sources, experiment.duration_ns)
-        sources = ahead.sources
+    runs_ahead = None
+    if ahead is not None:
+        runs_ahead = ahead(experiment.client, sources, experiment.duration_ns)
+        sources = runs_ahead.sources
     attachment.add(sources if table is None else [table.counted(source) for source in sources])
     device = system.create_adapter("Wintun")
     returns = parse_returns(experiment.returns)
@@ -82,14 +104,14 @@ def _run(
     inbound = None
     if experiment.inbound:
         inbound = Inbound(parse_inbound(experiment.inbound, len(found)), machine, device, table)
-    client = ExperimentClient(experiment, system, device, inbound, table, ahead)
+    client = ExperimentClient(experiment, system, device, inbound, table, runs_ahead)
     recorder = Recorder(system, device, window_ns) if series or window_ns is not None else None
     try:
-        if ahead is not None:
-            ahead.prepare(system, device)
+        if runs_ahead is not None:
+            runs_ahead.prepare(system, device)
         machine.run(experiment.duration_ns)
-        if ahead is not None:
-            ahead.finish()
+        if runs_ahead is not None:
+            runs_ahead.finish()
             client.take_counts()
         result = _account(system, device, client)
         if recorder is None:
@@ -115,7 +137,7 @@ def _account(system: System, device: AdapterDevice, client: ExperimentClient) ->
     virtual_ns = max(1, machine.latest - client.started_ns)
     inbound = client.inbound.result(virtual_ns) if client.inbound is not None else None
     return Result(
-        engine_used="fast" if client.ahead is not None else experiment.engine,
+        engine_used=client.ahead.name if client.ahead is not None else experiment.engine,
         digest=machine.trace.digest(),
         virtual_ns=virtual_ns,
         offered=offered,

@@ -86,7 +86,8 @@ _FIGURES: dict[type[op.Operation], str] = {
 """Which of the `Costs` an operation has, where that is not `load_ns`."""
 
 
-def _figure_of(kind: type[op.Operation], *, in_user_mode: bool) -> str | None:
+def figure_of(kind: type[op.Operation], *, in_user_mode: bool) -> str | None:
+    """The name of the figure of `Costs` that an operation costs; None where that is `load_ns`, or nothing."""
     return "system_call_ns" if in_user_mode and kind in SYSTEM_CALLS else _FIGURES.get(kind)
 
 
@@ -94,7 +95,7 @@ def costs_of(costs: Costs, *, in_user_mode: bool = False) -> dict[type[op.Operat
     """What operations cost, in ns, where that is not `load_ns`; the median of what varies."""
     table = {op.Yield: 0, op.Work: 0}
     for kind in (*_FIGURES, *SYSTEM_CALLS):
-        name = _figure_of(kind, in_user_mode=in_user_mode)
+        name = figure_of(kind, in_user_mode=in_user_mode)
         if name is not None:
             table[kind] = costs.typical(name)
     return table
@@ -104,7 +105,7 @@ def prices_of(prices: Prices, *, in_user_mode: bool = False) -> dict[type[op.Ope
     """What draws the costs of those operations whose costs vary."""
     table = {}
     for kind in (*_FIGURES, *SYSTEM_CALLS):
-        name = _figure_of(kind, in_user_mode=in_user_mode)
+        name = figure_of(kind, in_user_mode=in_user_mode)
         price = prices.varying(name) if name is not None else None
         if price is not None:
             table[kind] = price

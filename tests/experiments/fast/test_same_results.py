@@ -1,4 +1,4 @@
-"""The fast engine comes to what the step engine comes to, in every field and in the digest of all that happened."""
+"""The compiled engines come to what the others come to, in every field and in the digest of all that happened."""
 
 from dataclasses import fields
 
@@ -68,6 +68,9 @@ experiments = st.builds(
 )
 
 
+compiled = st.sampled_from(("fast", "step"))
+
+
 def differences(first, second):
     """The names of fields that two results do not agree in."""
     return [
@@ -78,17 +81,17 @@ def differences(first, second):
     ]
 
 
-def agree(experiment, other="direct"):
-    """The fast engine's result, which is as the other engine's."""
-    fast = experiment.with_values({"engine": "fast"}).run()
-    assert not differences(fast, experiment.with_values({"engine": other}).run())
-    return fast
+def agree(experiment, engine="fast", other="direct"):
+    """The compiled engine's result, which is as the other engine's."""
+    found = experiment.with_values({"engine": engine}).run()
+    assert not differences(found, experiment.with_values({"engine": other}).run())
+    return found
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
-@given(experiments)
-def test_any_experiment(experiment):
-    result = agree(experiment)
+@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
+@given(experiments, compiled)
+def test_any_experiment(experiment, engine):
+    result = agree(experiment, engine)
     assert result.offered == result.delivered + result.dropped_packets + result.in_flight
     assert result.delivered == len(result.latencies_ns)
     if experiment.client.echo:
@@ -98,9 +101,9 @@ def test_any_experiment(experiment):
 
 @pytest.mark.slow
 @settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
-@given(experiments, st.sampled_from(("direct", "step")))
-def test_any_experiment_at_length(experiment, other):
-    agree(experiment.with_values({"duration": "4ms"}), other)
+@given(experiments, compiled, st.sampled_from(("direct", "interpreted")))
+def test_any_experiment_at_length(experiment, engine, other):
+    agree(experiment.with_values({"duration": "4ms"}), engine, other)
 
 
 CASES = {
@@ -139,14 +142,18 @@ CASES = {
 @pytest.mark.parametrize("name", CASES)
 @pytest.mark.parametrize("host", ["ideal", "desktop"])
 @pytest.mark.parametrize("duration", ["2ms", pytest.param("5ms", marks=pytest.mark.slow)])
-def test_the_step_engine_agrees(name, host, duration):
-    values = {"host": host, "duration": duration, "capacity": 0x20000, **CASES[name]}
-    result = agree(Experiment(**values), "step")
-    assert (result.engine_used, result.engine_reason) == ("fast", "")
-    assert result.delivered
+def test_what_is_interpreted_agrees(name, host, duration):
+    experiment = Experiment(**{"host": host, "duration": duration, "capacity": 0x20000, **CASES[name]})
+    expected = experiment.with_values({"engine": "interpreted"}).run()
+    assert expected.delivered
+    for engine in ("fast", "step"):
+        result = experiment.with_values({"engine": engine}).run()
+        assert not differences(result, expected)
+        assert (result.engine_used, result.engine_reason) == (engine, "")
 
 
-def test_series_and_windows_are_the_same():
+@pytest.mark.parametrize("engine", ["fast", "step"])
+def test_series_and_windows_are_the_same(engine):
     experiment = Experiment(
         host="ideal",
         workload="poisson:rate=700000,size=1400",
@@ -154,16 +161,17 @@ def test_series_and_windows_are_the_same():
         client=Client(echo=True),
         duration="4ms",
     )
-    fast = experiment.with_values({"engine": "fast"}).run(series=True, window_ns=(1_000_000, 1_400_000))
+    found = experiment.with_values({"engine": engine}).run(series=True, window_ns=(1_000_000, 1_400_000))
     plain = experiment.run(series=True, window_ns=(1_000_000, 1_400_000))
     for name in ("send_content", "receive_content", "dropped"):
-        first, second = getattr(fast.series, name), getattr(plain.series, name)
+        first, second = getattr(found.series, name), getattr(plain.series, name)
         assert all(np.array_equal(getattr(first, item.name), getattr(second, item.name)) for item in fields(first))
-    assert np.array_equal(fast.moments.records, plain.moments.records)
-    assert (fast.moments.names, fast.moments.content_bytes) == (plain.moments.names, plain.moments.content_bytes)
+    assert np.array_equal(found.moments.records, plain.moments.records)
+    assert (found.moments.names, found.moments.content_bytes) == (plain.moments.names, plain.moments.content_bytes)
 
 
-def test_what_it_cannot_run_ahead_is_left_to_the_direct_engine():
+@pytest.mark.parametrize(("engine", "fallback"), [("fast", "direct"), ("step", "interpreted")])
+def test_what_cannot_be_compiled_is_left_to_another_engine(engine, fallback):
     for values, reason in (
         ({"host": "busy"}, "a host where threads wait for processors"),
         ({"returns": "late:delay=1ms"}, "its returns"),
@@ -171,13 +179,13 @@ def test_what_it_cannot_run_ahead_is_left_to_the_direct_engine():
         ({"workload": "ping:count=3"}, "the workload ping"),
         ({"duration": "9us"}, "a run that ends before it has begun"),
     ):
-        result = agree(Experiment(**{"host": "ideal", "duration": "2ms", "capacity": 0x20000, **values}))
-        assert (result.engine_used, result.engine_reason) == ("direct", reason)
+        result = agree(Experiment(**{"host": "ideal", "duration": "2ms", "capacity": 0x20000, **values}), engine)
+        assert (result.engine_used, result.engine_reason) == (fallback, reason)
 
 
 def test_a_run_without_a_digest_is_the_same_otherwise():
     experiment = Experiment(host="ideal", client=Client(echo=True), duration="2ms", engine="fast")
-    for engine in ("fast", "direct", "step"):
+    for engine in ("fast", "direct", "step", "interpreted"):
         with_one, without = (
             experiment.with_values({"engine": engine, "digest": digest}).run() for digest in (True, False)
         )

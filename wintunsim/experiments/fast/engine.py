@@ -53,6 +53,9 @@ class StandIn:
 class Ahead:
     """One run ahead. `prepare` before the machine runs, `finish` after it has run."""
 
+    name = "fast"
+    """The engine that this is."""
+
     def __init__(self, client: Client, sources: Sequence[Any], until_ns: int) -> None:
         self._client = client
         self._given = sources
@@ -80,10 +83,7 @@ class Ahead:
     def prepare(self, system: System, device: AdapterDevice) -> None:
         """Have the threads stop where they begin. Unable when the routines are others than those known here."""
         self._system, self._device, self._machine = system, device, system.machine
-        try:
-            self._times, self._counts = measure(system.machine.costs, system.driver.revision, self._client)
-        except UnknownShape as error:
-            raise Unable(f"a routine that is not known: {error}") from error
+        self._times, self._counts = self._timings()
         self._draws = Draws(system.machine)
         system.executor.replace(read_ring, lambda adapter: self.begin("reader"))
         device.port.sends = self._begin_sending
@@ -102,7 +102,7 @@ class Ahead:
         """What the sending thread hands down first is noted at once, as the client's records go on meanwhile."""
         m = self._new_run()
         m[words.LOOKS_FIRST], m[words.NOW] = 1, self._machine.now
-        run_ahead(m)
+        self._goes_on(m)
         self._hand_on()
         self.begin("sender")
 
@@ -111,9 +111,9 @@ class Ahead:
         machine, port = self._machine, self._device.port
         threads = self._begin_threads()
         m = self._run
-        while (why := run_ahead(m)) != IS_OVER:
+        while (why := self._goes_on(m)) != IS_OVER:
             if why == OVERFLOWED:
-                raise Unable("more on its way than there is space for")
+                self._refuse(m)
             if why == NEEDS_PACKETS:
                 self._load_packets()
             if why == NEEDS_DRAWS:
@@ -131,6 +131,42 @@ class Ahead:
         for counts, parts in zip((port.send, port.receive), self._delays, strict=True):
             for part in parts:
                 counts.latencies_ns.frombytes(part.tobytes())
+
+    # -- what threads do --------------------------------------------------------------------------------------------
+
+    def _timings(self) -> tuple[Sequence[int], Sequence[Sequence[int]]]:
+        """How long parts of routines take, and how often what varies comes on top. Unable for unknown routines."""
+        try:
+            return measure(self._machine.costs, self._system.driver.revision, self._client)
+        except UnknownShape as error:
+            raise Unable(f"a routine that is not known: {error}") from error
+
+    def _goes_on(self, m: Integers) -> int:
+        """Run on, as far as the loop comes: why it returns."""
+        return run_ahead(m)
+
+    def _with_threads(self, m: Integers) -> Integers:
+        """The array with all that threads need."""
+        return m
+
+    def _begin_sender(self, m: Integers, begins_ns: int) -> None:
+        m[words.SENDER_DO], m[words.SENDER_AT] = sender.LOOKS, begins_ns
+
+    def _begin_client_and_reader(self, m: Integers, begins_ns: int, reads_ns: int, *, has_begun: bool) -> None:
+        """From when on they go on; whether the reader has begun."""
+        # Until here the machine has made all records; none of the loop's may come before its last one.
+        sends_ns = m[words.SENDER_AT] + (m[words.T_PUBLISHED] if m[words.SENDER_DO] == sender.LOADS_HEAD else 0)
+        if sends_ns <= begins_ns or (m[words.VARIES_AT + words.LOCK] and m[words.SENDER_AT] <= begins_ns):
+            raise Unable("a client that begins late")
+        m[words.CLIENT_DO], m[words.CLIENT_AT] = taker.LOADS_TAIL, begins_ns + m[words.T_LOADS]
+        m[words.READER_DO], m[words.READER_AT] = driver_reader.BEGINS, reads_ns
+        if has_begun:
+            m[words.READER_DO] = driver_reader.LOADS_TAIL
+            m[words.READER_AT] += m[words.T_READER_BEGINS]
+
+    def _refuse(self, m: Integers) -> None:
+        """The loop came to what it cannot do."""
+        raise Unable("more on its way than there is space for")
 
     # -- where the loop begins --------------------------------------------------------------------------------------
 
@@ -152,7 +188,7 @@ class Ahead:
         ]
         windows = [1 + source.options.window_bytes // source.segment_bytes for source, _ in loops]
         processors = machine.host.processors if isinstance(machine, LimitedMachine) else 0
-        self._m = m = words.new_run(
+        m = words.new_run(
             port.send.capacity_bytes,
             min(map(_least_bytes, self._given)),
             self._times,
@@ -160,6 +196,7 @@ class Ahead:
             windows,
             processors or 0,
         )
+        self._m = m = self._with_threads(m)
         m[words.UNTIL], m[words.KEEPS_ROWS] = self._until_ns, machine.trace.is_kept
         m[words.BEGUN] = m[words.NOW] = begun_ns
         assert port.sender is not None
@@ -183,21 +220,15 @@ class Ahead:
             raise Unable("threads in another order")
         if self._m is None:
             m = self._new_run()
-            run_ahead(m)
-            m[words.SENDER_DO], m[words.SENDER_AT] = sender.LOOKS, ready_at(machine, port.sender)
+            self._goes_on(m)
+            self._begin_sender(m, ready_at(machine, port.sender))
         m = self._run
-        begins_ns = self._starts["client"][0]
-        # Until here the machine has made all records; none of the loop's may come before its last one.
-        sends_ns = m[words.SENDER_AT] + (m[words.T_PUBLISHED] if m[words.SENDER_DO] == sender.LOADS_HEAD else 0)
-        if sends_ns <= begins_ns or (m[words.VARIES_AT + words.LOCK] and m[words.SENDER_AT] <= begins_ns):
-            raise Unable("a client that begins late")
         m[words.CLIENT_NUMBER], m[words.READER_NUMBER] = numbers[0], numbers[1]
-        m[words.CLIENT_DO], m[words.CLIENT_AT] = taker.LOADS_TAIL, begins_ns + m[words.T_LOADS]
         if "reader" in self._starts:
-            m[words.READER_DO], m[words.READER_AT] = driver_reader.LOADS_TAIL, self._starts["reader"][0]
-            m[words.READER_AT] += m[words.T_READER_BEGINS]
+            self._begin_client_and_reader(m, self._starts["client"][0], self._starts["reader"][0], has_begun=True)
         else:
-            m[words.READER_DO], m[words.READER_AT] = driver_reader.BEGINS, ready_at(machine, reader)
+            ready_ns = ready_at(machine, reader)
+            self._begin_client_and_reader(m, self._starts["client"][0], ready_ns, has_begun=False)
         self._draws.fill(m)
         take_processors(m, machine, threads)
         self._number_objects()

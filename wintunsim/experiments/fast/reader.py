@@ -4,51 +4,28 @@ from __future__ import annotations
 
 from wintun_model.trace import Kind
 from wintunsim.experiments.fast.compiled import compiled
-from wintunsim.experiments.fast.notes import SET, block, go_on, note, stored
+from wintunsim.experiments.fast.effects import give_back, indicate, store_receive_alertable
+from wintunsim.experiments.fast.notes import SET, block, go_on, note
 from wintunsim.experiments.fast.processors import span
-from wintunsim.experiments.fast.tcp import arrive
 from wintunsim.experiments.fast.words import (
-    ADAPTER_NUMBER,
-    ARRIVES_WHEN_TAKEN,
-    CLIENT_AT,
     DISCONNECTED,
     EMPTY,
     ENDS_WAIT,
-    FIFO_MASK,
-    IN_WRITTEN,
-    MASK,
     NO_DEADLINE,
-    NOTHING,
     NOW,
-    ON_RECEIVE_ALERTABLE,
-    ON_RECEIVE_HEAD,
     ONE,
-    PACKET_CONNECTION,
-    PACKET_FIELDS,
-    PACKET_SEGMENT,
-    PACKET_SIZE,
-    PACKET_TIME,
     READER,
     READER_DO,
     READER_NUMBER,
     READER_SPINS,
-    RECEIVE_ALERTABLE,
-    RECEIVE_DELAYS,
-    RECEIVE_DELAYS_AT,
-    RECEIVE_HEAD,
     RECEIVE_MOVED,
-    RECEIVE_OUT,
     RECEIVE_PUT,
-    RECEIVE_RAISED,
     RECEIVE_SEEN,
     RECEIVE_SET,
-    RECEIVED,
     SET_TAKES,
-    SPINS_ON,
     T_EMPTY_CLEARED,
     T_EMPTY_SET,
     T_INDICATED,
-    T_NOTICES,
     T_READER_AGAIN,
     T_READER_BEGINS,
     T_READER_CLEARS,
@@ -112,10 +89,7 @@ def _sleep(m: Integers, doing: int, now: int) -> None:
     """Say that it waits, look once more, wait."""
     thread = m[READER_NUMBER]
     if doing == RAISES:
-        m[RECEIVE_RAISED] = 1
-        note(m, now, thread, _STORE, m[RECEIVE_ALERTABLE], ONE, ZERO)
-        if m[SPINS_ON] == ON_RECEIVE_ALERTABLE:
-            m[SPINS_ON], m[CLIENT_AT] = NOTHING, now + span(m, T_NOTICES)
+        store_receive_alertable(m, now, ONE)
         go_on(m, READER, LOOKS_AGAIN, now + span(m, T_READER_LOOKS))
     elif doing == LOOKS_AGAIN:
         if m[RECEIVE_PUT] > m[RECEIVE_SEEN]:
@@ -140,8 +114,7 @@ def _sleep(m: Integers, doing: int, now: int) -> None:
             note(m, now, thread, _CLEAR, m[RECEIVE_MOVED], ZERO, ZERO)
         go_on(m, READER, CLEARS_EMPTY, now + span(m, T_EMPTY_CLEARED))
     else:
-        m[RECEIVE_RAISED] = 0
-        note(m, now, thread, _STORE, m[RECEIVE_ALERTABLE], ZERO, ONE)
+        store_receive_alertable(m, now, ZERO)
         if doing == LOWERS:
             go_on(m, READER, CLEARS, now + span(m, T_READER_CLEARS))
         else:
@@ -152,19 +125,11 @@ def _sleep(m: Integers, doing: int, now: int) -> None:
 def _deliver(m: Integers, doing: int, now: int) -> None:
     """One packet goes up and comes back."""
     thread = m[READER_NUMBER]
-    p = m[IN_WRITTEN] + PACKET_FIELDS * (m[RECEIVE_SEEN] & m[FIFO_MASK])
-    size = m[p + PACKET_SIZE]
     if doing == CLEARS_EMPTY:
         note(m, now, thread, _CLEAR, m[EMPTY], ZERO, ZERO)
         go_on(m, READER, INDICATES, now + span(m, T_INDICATED))
     elif doing == INDICATES:
-        number = m[RECEIVE_SEEN] + 1
-        note(m, now, thread, _RECEIVE, m[ADAPTER_NUMBER], number, size)
-        m[RECEIVED] += 1
-        connection = m[p + PACKET_CONNECTION]
-        if connection >= 0 and not m[connection + ARRIVES_WHEN_TAKEN]:
-            arrive(m, connection, now, m[p + PACKET_SEGMENT])
-        note(m, now, thread, _RETURN, m[ADAPTER_NUMBER], number, ZERO)
+        indicate(m, now)
         at = now + span(m, T_EMPTY_SET)
         # What setting an event takes is known when it begins.
         m[SET_TAKES] = span(m, T_RETURNED)
@@ -173,12 +138,5 @@ def _deliver(m: Integers, doing: int, now: int) -> None:
         note(m, now, thread, SET, m[EMPTY], ZERO, ZERO)
         go_on(m, READER, STORES_HEAD, now + m[SET_TAKES])
     else:
-        old = m[RECEIVE_OUT]
-        m[RECEIVE_OUT] += stored(size)
-        m[RECEIVE_SEEN] += 1
-        note(m, now, thread, _STORE, m[RECEIVE_HEAD], m[RECEIVE_OUT] & m[MASK], old & m[MASK])
-        m[m[RECEIVE_DELAYS_AT] + m[RECEIVE_DELAYS]] = now - m[p + PACKET_TIME]
-        m[RECEIVE_DELAYS] += 1
-        if m[SPINS_ON] == ON_RECEIVE_HEAD:
-            m[SPINS_ON], m[CLIENT_AT] = NOTHING, now + span(m, T_NOTICES)
+        give_back(m, now)
         go_on(m, READER, LOADS_TAIL, now + span(m, T_READER_NEXT))

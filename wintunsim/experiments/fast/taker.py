@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from wintun_model.trace import Kind
 from wintunsim.experiments.fast.compiled import compiled
+from wintunsim.experiments.fast.effects import after_sleep, find, store_send_alertable, take, write_in
 from wintunsim.experiments.fast.notes import block, go_on, note, set_event, stored
 from wintunsim.experiments.fast.processors import copying, leave_processor, span
-from wintunsim.experiments.fast.sender import tell_taken
 from wintunsim.experiments.fast.words import (
     ALWAYS_SETS,
     ATTEMPT,
@@ -14,20 +14,16 @@ from wintunsim.experiments.fast.words import (
     CLIENT,
     CLIENT_DO,
     CLIENT_NUMBER,
-    CONNECTION,
     DROPPED,
     ECHOES,
     ENDS_WAIT,
-    FIFO_MASK,
     FULL_FINELY,
     FULL_LIMIT,
     FULL_SLEEP,
     HANDLE,
     HANDLE_PS,
     HEAD_SEEN,
-    IN_WRITTEN,
     IS_FULL,
-    MASK,
     NO_DEADLINE,
     NOTHING,
     NOW,
@@ -35,38 +31,20 @@ from wintunsim.experiments.fast.words import (
     ON_RECEIVE_HEAD,
     ON_SEND_TAIL,
     ONE,
-    PACKET_CONNECTION,
-    PACKET_FIELDS,
-    PACKET_SEGMENT,
-    PACKET_SIZE,
-    PACKET_TIME,
     READ,
     READ_BYTES,
     READER,
-    READER_AT,
-    READER_SPINS,
     RECEIVE_IN,
     RECEIVE_MOVED,
     RECEIVE_OUT,
-    RECEIVE_PUT,
     RECEIVE_RAISED,
     RECEIVE_SET,
-    RECEIVE_TAIL,
     RECHECK_LIMIT,
     ROOM,
-    SEGMENT,
-    SEND_ALERTABLE,
-    SEND_COMPLETED,
-    SEND_DELAYS,
-    SEND_DELAYS_AT,
-    SEND_HEAD,
     SEND_MOVED,
-    SEND_OUT,
     SEND_PUT,
-    SEND_RAISED,
     SEND_SET,
     SEND_TAKEN,
-    SENT,
     SIZE,
     SLEEP,
     SLEEP_AGAIN,
@@ -88,7 +66,6 @@ from wintunsim.experiments.fast.words import (
     T_PUSH_STORES,
     T_PUSH_TAIL,
     T_RAISES,
-    T_READER_NOTICES,
     T_RECHECKS,
     T_SLEEPS,
     T_SPINS,
@@ -96,8 +73,6 @@ from wintunsim.experiments.fast.words import (
     T_WAITS,
     T_WOKEN,
     T_YIELDED,
-    TICK,
-    TICK_PHASE,
     WAKEUPS,
     WHEN_FULL,
     WRITTEN,
@@ -135,20 +110,13 @@ def take_next(m: Integers) -> None:
         _try_again(m, doing, now)
 
 
-@compiled
-def _after_sleep(m: Integers, until: int, is_fine: int) -> int:
-    """When a sleep ends that should last until then."""
-    return until if is_fine else until + (m[TICK_PHASE] - until) % m[TICK]
-
-
 # -- reading ------------------------------------------------------------------------------------------------------
 
 
 @compiled
 def _find(m: Integers, now: int, doing: int) -> None:
     """There is a packet; it is copied until it is taken."""
-    p = m[SENT] + PACKET_FIELDS * (m[SEND_TAKEN] & m[FIFO_MASK])
-    m[SIZE], m[CONNECTION], m[SEGMENT] = m[p + PACKET_SIZE], m[p + PACKET_CONNECTION], m[p + PACKET_SEGMENT]
+    find(m)
     go_on(m, CLIENT, doing, now + span(m, T_TAKEN) + copying(m, m[SIZE]))
 
 
@@ -159,7 +127,7 @@ def _look(m: Integers, doing: int, now: int) -> None:
         go_on(m, CLIENT, LOADS_TAIL, now + span(m, T_LOADS))
     elif doing == BEGINS_SLEEP:
         leave_processor(m, CLIENT, now)
-        go_on(m, CLIENT, ENDS_SLEEP, _after_sleep(m, now + m[SLEEP], m[SLEEPS_FINELY]))
+        go_on(m, CLIENT, ENDS_SLEEP, after_sleep(m, now + m[SLEEP], m[SLEEPS_FINELY]))
     elif m[SEND_PUT] > m[SEND_TAKEN]:
         if doing == LOADS_TAIL:
             _find(m, now, TAKES)
@@ -183,8 +151,7 @@ def _wait(m: Integers, doing: int, now: int) -> None:
     """Say that it waits, look once more, wait."""
     thread = m[CLIENT_NUMBER]
     if doing == RAISES:
-        m[SEND_RAISED] = 1
-        note(m, now, thread, _STORE, m[SEND_ALERTABLE], ONE, ZERO)
+        store_send_alertable(m, now, ONE)
         go_on(m, CLIENT, LOOKS_AGAIN, now + span(m, T_LOOKS))
     elif doing == LOOKS_AGAIN:
         if m[SEND_PUT] > m[SEND_TAKEN]:
@@ -196,8 +163,7 @@ def _wait(m: Integers, doing: int, now: int) -> None:
         m[CLIENT_DO] = ENDS_WAIT
         block(m, CLIENT, now)
     elif doing == LOWERS_AWAKE:
-        m[SEND_RAISED] = 0
-        note(m, now, thread, _STORE, m[SEND_ALERTABLE], ZERO, ONE)
+        store_send_alertable(m, now, ZERO)
         go_on(m, CLIENT, LOADS_TAIL, now + span(m, T_LOADS))
     else:
         if doing == BEGINS_WAIT:
@@ -212,13 +178,12 @@ def _take(m: Integers, doing: int, now: int) -> None:
     """Move Head; when the packet was found late, take back that it waits."""
     thread = m[CLIENT_NUMBER]
     if doing <= TAKES_LATE:
-        _store_head(m, now)
+        take(m, now)
         if doing == TAKES_LATE:
             go_on(m, CLIENT, LOWERS, now + span(m, T_LOWERS))
             return
     elif doing == LOWERS:
-        m[SEND_RAISED] = 0
-        note(m, now, thread, _STORE, m[SEND_ALERTABLE], ZERO, ONE)
+        store_send_alertable(m, now, ZERO)
         go_on(m, CLIENT, CLEARS, now + span(m, T_CLEARS))
         return
     elif m[SEND_SET]:
@@ -235,21 +200,6 @@ def _take(m: Integers, doing: int, now: int) -> None:
         go_on(m, CLIENT, LOADS_TAIL, handled + span(m, T_LOADS))
 
 
-@compiled
-def _store_head(m: Integers, now: int) -> None:
-    p = m[SENT] + PACKET_FIELDS * (m[SEND_TAKEN] & m[FIFO_MASK])
-    old = m[SEND_OUT]
-    m[SEND_OUT] += stored(m[SIZE])
-    note(m, now, m[CLIENT_NUMBER], _STORE, m[SEND_HEAD], m[SEND_OUT] & m[MASK], old & m[MASK])
-    m[m[SEND_DELAYS_AT] + m[SEND_DELAYS]] = now - m[p + PACKET_TIME]
-    m[SEND_DELAYS] += 1
-    if m[SEND_TAKEN] < m[SEND_COMPLETED]:
-        tell_taken(m, m[CONNECTION], m[SEGMENT], now)
-    else:
-        m[p + PACKET_TIME] = now
-    m[SEND_TAKEN] += 1
-
-
 # -- writing ------------------------------------------------------------------------------------------------------
 
 
@@ -264,7 +214,7 @@ def _write(m: Integers, doing: int, now: int) -> None:
     elif doing == KNOWS_WHETHER_FULL:
         go_on(m, CLIENT, WRITES, now + span(m, T_PUSH_STORES) + copying(m, m[SIZE]))
     elif doing == WRITES:
-        _store_tail(m, now)
+        write_in(m, now)
         go_on(m, CLIENT, LOOKS_ALERTABLE, now + span(m, T_PUSH_LOOKS))
     elif m[RECEIVE_RAISED] or (doing == LOOKS_ALERTABLE and m[ALWAYS_SETS]):
         set_event(m, now, CLIENT, RECEIVE_MOVED, RECEIVE_SET, READER)
@@ -283,19 +233,6 @@ def _write(m: Integers, doing: int, now: int) -> None:
 def _end_write(m: Integers, now: int) -> None:
     m[WRITTEN] += 1
     go_on(m, CLIENT, LOADS_TAIL, now + span(m, T_LOADS))
-
-
-@compiled
-def _store_tail(m: Integers, now: int) -> None:
-    p = m[IN_WRITTEN] + PACKET_FIELDS * (m[RECEIVE_PUT] & m[FIFO_MASK])
-    m[p + PACKET_SIZE], m[p + PACKET_TIME] = m[SIZE], now
-    m[p + PACKET_CONNECTION], m[p + PACKET_SEGMENT] = m[CONNECTION], m[SEGMENT]
-    old = m[RECEIVE_IN]
-    m[RECEIVE_PUT] += 1
-    m[RECEIVE_IN] += stored(m[SIZE])
-    note(m, now, m[CLIENT_NUMBER], _STORE, m[RECEIVE_TAIL], m[RECEIVE_IN] & m[MASK], old & m[MASK])
-    if m[READER_SPINS]:
-        m[READER_SPINS], m[READER_AT] = 0, now + span(m, T_READER_NOTICES)
 
 
 # -- the receive ring is full -------------------------------------------------------------------------------------
@@ -329,7 +266,7 @@ def _try_again(m: Integers, doing: int, now: int) -> None:
         go_on(m, CLIENT, TRIES_AGAIN, now + span(m, T_YIELDED))
     elif doing == BEGINS_FULL_SLEEP:
         leave_processor(m, CLIENT, now)
-        go_on(m, CLIENT, TRIES_AGAIN, _after_sleep(m, now + m[FULL_SLEEP], m[FULL_FINELY]))
+        go_on(m, CLIENT, TRIES_AGAIN, after_sleep(m, now + m[FULL_SLEEP], m[FULL_FINELY]))
     else:
         m[SPINS_ON] = NOTHING
         go_on(m, CLIENT, LOADS_HEAD, now + span(m, T_PUSH_LOADS))

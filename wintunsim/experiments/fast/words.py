@@ -74,8 +74,10 @@ RECORD = number(RECORD_LENGTH)
     # How the client is.
     ECHOES, SPIN_LIMIT, SLEEP, SLEEPS_FINELY, HANDLE, HANDLE_PS, ALWAYS_SETS, RECHECK_LIMIT,
     WHEN_FULL, ATTEMPTS, FULL_LIMIT, FULL_SLEEP, FULL_FINELY, TICK, TICK_PHASE,
+    # The step engine's: where each thread is in its program, and what its operation still takes.
+    CLIENT_ROW, READER_ROW, SENDER_ROW, CLIENT_OWES, READER_OWES, SENDER_OWES,
     SCALARS,
-) = places(117)  # fmt: skip
+) = places(123)  # fmt: skip
 """Places of single numbers."""
 
 SPIN_AGAIN, YIELD_AGAIN, SLEEP_AGAIN, AT_ONCE = places(4)
