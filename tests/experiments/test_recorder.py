@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from unittest import mock
 
 import numpy as np
+import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
@@ -71,15 +72,29 @@ windows = st.one_of(
 )
 
 
-@settings(max_examples=500, deadline=None)
-@given(
+any_batches = given(
     batches=batches,
     window_ns=windows,
     found_at=st.tuples(st.integers(0, 2), st.integers(0, 2)),
     steps_max=st.integers(1, 9),
     moments_max=st.integers(0, 30),
 )
-def test_batches_come_to_what_their_records_come_to(batches, window_ns, found_at, steps_max, moments_max):
+
+
+@settings(max_examples=80, deadline=None)
+@any_batches
+def test_batches_come_to_what_their_records_come_to(**values):
+    check_batches(**values)
+
+
+@pytest.mark.slow
+@settings(max_examples=1000, deadline=None)
+@any_batches
+def test_many_batches_come_to_what_their_records_come_to(**values):
+    check_batches(**values)
+
+
+def check_batches(batches, window_ns, found_at, steps_max, moments_max):
     port = SimpleNamespace(
         send_monitor=None, receive_monitor=None, send=SimpleNamespace(capacity_bytes=CAPACITY), receive=None
     )
@@ -126,7 +141,7 @@ class BothRecorders(Recorder):
             Client, echo=st.booleans(), poll_us=st.sampled_from((0, 0, 300)), handle_ns=st.sampled_from((100, 3000))
         ),
         host=st.sampled_from(("ideal", "desktop", "busy")),
-        engine=st.sampled_from(("fast", "fast", "direct")),
+        engine=st.sampled_from(("fast", "step", "direct")),
         duration=st.just("1500us"),
         capacity=st.sampled_from((0x20000, 0x100000)),
         store_buffer_ns=st.sampled_from((0, 0, 300)),

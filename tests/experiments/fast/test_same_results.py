@@ -141,7 +141,7 @@ CASES = {
 
 @pytest.mark.parametrize("name", CASES)
 @pytest.mark.parametrize("host", ["ideal", "desktop"])
-@pytest.mark.parametrize("duration", ["2ms", pytest.param("5ms", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("duration", ["1ms", pytest.param("5ms", marks=pytest.mark.slow)])
 def test_what_is_interpreted_agrees(name, host, duration):
     experiment = Experiment(**{"host": host, "duration": duration, "capacity": 0x20000, **CASES[name]})
     expected = experiment.with_values({"engine": "interpreted"}).run()
