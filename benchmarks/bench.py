@@ -58,7 +58,8 @@ ENGINES = {
 """By their name in the table: the engine, whether there is a digest, and how many ms of virtual time to run."""
 
 PYTHON_ENGINES = (("step", True, 6000), ("step", False, 6000), ("direct", True, 12_000), ("direct", False, 12_000))
-"""The same for the unchanged client, with how many packets it reads. The fast engine knows routines only."""
+"""The same for the unchanged client, with how many packets it reads. Machine code knows routines only: `step` here is
+what experiments call interpreted."""
 
 Measured = tuple[float, float | None, str]
 """Packets a second, virtual over real time, a note."""

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from wintun_model.operations import Fence, Load, Store, Word, Yield
 from wintunsim.experiments.stepped.rewriting import rewritten
-from wintunsim.experiments.stepped.symbols import Symbol
-from wintunsim.experiments.stepped.tracing import Endless, Registers, Tracing, Unsupported, blocks_from
+from wintunsim.experiments.stepped.symbols import Symbol, Untraceable
+from wintunsim.experiments.stepped.tracing import Registers, Tracing, Unsupported, blocks_from
 
 CELLS = [0, 0, 0]
 WORDS = [Word(CELLS, place, f"word {place}") for place in range(3)]
@@ -191,8 +191,14 @@ def test_what_must_be_known_is_not_guessed():
         value = yield INPUT.load
         yield Store(OUTPUT, range(10)[value])
 
-    with pytest.raises(Exception, match="a routine needs to know what it cannot know before it runs"):
+    def shifting():
+        value = yield INPUT.load
+        yield Store(OUTPUT, 1 << value)
+
+    with pytest.raises(Untraceable, match="a routine needs to know what it cannot know before it runs"):
         traced(listing)
+    with pytest.raises(Untraceable, match="the toy's routine does what symbols cannot: unsupported operand"):
+        traced(shifting)
 
 
 def test_a_routine_that_does_not_end_is_given_up():
@@ -200,5 +206,5 @@ def test_a_routine_that_does_not_end_is_given_up():
         for _number in range(1 << 40):
             yield Yield()
 
-    with pytest.raises(Endless, match="the toy's routine does not come to where it has been before"):
+    with pytest.raises(Untraceable, match="the toy's routine does not come to where it has been before"):
         traced(numbering)

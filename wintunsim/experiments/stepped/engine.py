@@ -17,7 +17,7 @@ from wintunsim.experiments.fast.words import Integers
 from wintunsim.experiments.stepped.performing import ENDED, GOES_ON, WRONG, run_steps
 from wintunsim.experiments.stepped.program import Program, program
 from wintunsim.experiments.stepped.rows import CODE, CODES, FIGURE, FIXED, NEXT, ROW, USE
-from wintunsim.experiments.stepped.tracing import Endless
+from wintunsim.experiments.stepped.symbols import Untraceable
 from wintunsim.kernel.clock_use import COSTS_LATER, VISIBLE
 
 
@@ -25,8 +25,8 @@ class Steps(Ahead):
     """One run, operation by operation. `prepare` before the machine runs, `finish` after it has run."""
 
     name = "step"
-
     _begins_ns = -1
+    """When the client goes on, until the first record of the program's has been seen to come later; else below 0."""
 
     def _timings(self) -> tuple[Sequence[int], Sequence[Sequence[int]]]:
         times = np.zeros(int(words.TIMES), dtype=np.int64)
@@ -46,7 +46,7 @@ class Steps(Ahead):
                 self._client,
                 len(m),
             )
-        except Endless as error:
+        except Untraceable as error:
             raise Unable(f"a routine that is not known: {error}") from error
         m = np.concatenate((m, found.words))
         m[words.CLIENT_ROW], m[words.READER_ROW], m[words.SENDER_ROW] = found.entries

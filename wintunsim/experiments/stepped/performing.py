@@ -302,32 +302,28 @@ def _set_or_clear(m: Integers, thread: int, code: int, now: int) -> None:
         note(m, now, number, SET, m[EMPTY], ZERO, ZERO)
     elif code == _CLEAR_EMPTY:
         note(m, now, number, _CLEAR, m[EMPTY], ZERO, ZERO)
-    elif code == _CLEAR_SEND_MOVED:
-        if m[SEND_SET]:
-            m[SEND_SET] = 0
-            note(m, now, number, _CLEAR, m[SEND_MOVED], ZERO, ZERO)
-    elif m[RECEIVE_SET]:
-        m[RECEIVE_SET] = 0
-        note(m, now, number, _CLEAR, m[RECEIVE_MOVED], ZERO, ZERO)
+    else:
+        is_client = code == _CLEAR_SEND_MOVED
+        is_set = SEND_SET if is_client else RECEIVE_SET
+        if m[is_set]:
+            m[is_set] = 0
+            note(m, now, number, _CLEAR, m[SEND_MOVED if is_client else RECEIVE_MOVED], ZERO, ZERO)
 
 
 @compiled
 def _wait(m: Integers, thread: int, code: int, now: int) -> int:
     """Client or reader waits: whether what it waits for is set already."""
-    number = m[CLIENT_NUMBER + thread]
     if code == _WAIT_SEND_MOVED:
-        if m[SEND_SET]:
-            m[SEND_SET] = 0
-            m[WAKEUPS] += 1
-            note(m, now, number, _WAKE, m[SEND_MOVED], ZERO, ZERO)
-            return 1
-        note(m, now, number, _WAIT, m[SEND_MOVED], ONE, NO_DEADLINE)
+        first, count, is_set = SEND_MOVED, ONE, SEND_SET
     else:
-        if m[RECEIVE_SET]:
-            m[RECEIVE_SET] = 0
-            note(m, now, number, _WAKE, m[RECEIVE_MOVED], ONE, ZERO)
-            return 1
-        note(m, now, number, _WAIT, m[DISCONNECTED], TWO, NO_DEADLINE)
+        first, count, is_set = DISCONNECTED, TWO, RECEIVE_SET
+    if m[is_set]:
+        m[is_set] = 0
+        if thread == CLIENT:
+            m[WAKEUPS] += 1
+        _end_wait(m, thread, now)
+        return 1
+    note(m, now, m[CLIENT_NUMBER + thread], _WAIT, m[first], count, NO_DEADLINE)
     m[CLIENT_DO + thread] = ENDS_WAIT
     block(m, thread, now)
     return 0
@@ -335,6 +331,7 @@ def _wait(m: Integers, thread: int, code: int, now: int) -> int:
 
 @compiled
 def _end_wait(m: Integers, thread: int, now: int) -> None:
+    """It is the last of what it waits for that ends a wait."""
     if thread == CLIENT:
         note(m, now, m[CLIENT_NUMBER], _WAKE, m[SEND_MOVED], ZERO, ZERO)
     else:

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-from wintun_model.errors import ModelError
-
 Integer = Any
 """An `int`, or a `Symbol`."""
+
+
+class Untraceable(Exception):
+    """A routine that cannot be run with symbols, or that has too many ways to go."""
 
 
 class Writer(Protocol):
@@ -86,7 +88,7 @@ class Symbol:
     __hash__ = None  # type: ignore[assignment]
 
     def __index__(self) -> int:
-        raise ModelError("a routine needs to know what it cannot know before it runs")
+        raise Untraceable("a routine needs to know what it cannot know before it runs")
 
     def _is_below(self, other: Integer) -> bool:
         if self.most is not None and isinstance(other, int) and self.most < other:

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from wintun_model.operations import Routine
 from wintunsim.experiments.stepped.rows import CALCULATING, FIXED
-from wintunsim.experiments.stepped.symbols import Integer, Symbol
+from wintunsim.experiments.stepped.symbols import Integer, Symbol, Untraceable
 
 STATES_MOST = 20_000
 """So many operations, each with all that decides how it goes on, are looked at before that is given up."""
@@ -92,10 +92,6 @@ class _PathEnds(Exception):
     """There is nothing more to be found this way."""
 
 
-class Endless(Exception):
-    """A routine that counts something which is not a symbol, or has too many ways to go."""
-
-
 class Unsupported(Exception):
     """An operation that has no rows: the run that comes to it is none for a program."""
 
@@ -139,6 +135,8 @@ class Tracing:
                     stack.pop()
                     value = stop.value
                     continue
+                except TypeError as error:
+                    raise Untraceable(f"the {self.name}'s routine does what symbols cannot: {error}") from error
                 self._arrive(meaning, stack)
                 value = meaning.perform(operation)
                 if isinstance(value, Generator):
@@ -214,7 +212,7 @@ class Tracing:
                 raise _PathEnds
             self._seen.add(key)
             if len(self._seen) > STATES_MOST:
-                raise Endless(f"the {self.name}'s routine does not come to where it has been before")
+                raise Untraceable(f"the {self.name}'s routine does not come to where it has been before")
             return
         block = self._block
         if block.following:
