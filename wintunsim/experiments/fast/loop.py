@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
+from wintun_model import status, trace
 from wintunsim.experiments.fast.compiled import compiled, kept
 from wintunsim.experiments.fast.processors import take_processor
 from wintunsim.experiments.fast.reader import read_next
@@ -49,6 +50,7 @@ from wintunsim.experiments.fast.words import (
     UNTIL,
     Integers,
 )
+from wintunsim.kernel import clock_use, ndis
 
 IS_OVER, MUST_HAND_ON, NEEDS_PACKETS, NEEDS_DRAWS, OVERFLOWED = range(1, 6)
 """Why the loop returns."""
@@ -123,9 +125,10 @@ def _make_loop(version: int) -> Callable[[Integers], int]:
 
 
 def version_of_sources() -> int:
-    """A number of the sources of all that is compiled."""
+    """A number of the sources of all that is compiled, and of the modules whose constants are compiled into it."""
     digest = hashlib.sha256()
-    for path in sorted(Path(__file__).parents[1].glob("*/*.py")):
+    others = [Path(str(module.__file__)) for module in (trace, status, ndis, clock_use)]
+    for path in [*sorted(Path(__file__).parents[1].glob("*/*.py")), *others]:
         digest.update(path.read_bytes())
     return int.from_bytes(digest.digest()[:7], "big")
 
