@@ -133,6 +133,11 @@ CASES = {
     "a closed loop that loses packets": {
         "workload": ("tcp:window=500,size=1400,rto=1ms", "udp:rate=900000,size=1400"), "client": Client(echo=True),
     },
+    "connections that end before the run": {
+        "workload": ("tcp:window=8,size=1400,count=60", "tcp:window=500,size=1400,count=700,rto=1ms"),
+        "client": Client(echo=True),
+    },
+    "nothing left to do, once timers are over": {"workload": "tcp:size=1400,count=60", "duration": "1500ms"},
     "a client that polls": {
         "client": Client(poll_us=400, fine_timer=True, handle_ns=100), "workload": "constant:rate=10Gbit/s,size=8000",
     },

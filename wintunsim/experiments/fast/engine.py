@@ -295,9 +295,8 @@ class Ahead:
         m = self._run
         if min(m[place] for place in (words.CLIENT_AT, words.READER_AT, words.SENDER_AT)) < NEVER_NS:
             return self._until_ns
-        if m[words.CONNECTIONS_COUNT]:
-            raise Unable("connections that end")
-        return min(int(m[words.BLOCKED_AT]), self._until_ns)
+        # Also an event that nobody waits for any more, such as a timer that was set anew, is something to do.
+        return min(int(max(m[words.BLOCKED_AT], m[words.LAST_EVENT])), self._until_ns)
 
     def _still_due(self) -> int:
         """How many packets were due by the end, and not handed down."""

@@ -34,6 +34,7 @@ from wintunsim.experiments.fast.words import (
     IS_LOST,
     IS_RECOVERING,
     JUDGED,
+    LAST_EVENT,
     LATEST,
     LATEST_1,
     LATEST_2,
@@ -154,6 +155,7 @@ def _look(m: Integers, k: int) -> None:
 def _call_at(m: Integers, k: int, which: int, at: int) -> None:
     """Have the connection's event of this kind happen then; behind the time is its place among events of one time."""
     m[k + which] = max(at, m[NOW])
+    m[LAST_EVENT] = max(m[LAST_EVENT], m[k + which])
     m[SEQUENCE] += 1
     m[k + which + 1] = m[SEQUENCE]
     _find_foreign(m)

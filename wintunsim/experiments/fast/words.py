@@ -44,7 +44,7 @@ CHAIN_MOST = number(CHAIN_PACKETS)
 RECORD = number(RECORD_LENGTH)
 
 (
-    HAS_BEGUN, BEGUN, LOOKS_FIRST, UNTIL, NOW, BLOCKED_AT, SEQUENCE, FOREIGN_AT, FOREIGN, OVERFLOWS,
+    HAS_BEGUN, BEGUN, LOOKS_FIRST, UNTIL, NOW, BLOCKED_AT, SEQUENCE, LAST_EVENT, FOREIGN_AT, FOREIGN, OVERFLOWS,
     CLIENT_AT, READER_AT, SENDER_AT, CLIENT_DO, READER_DO, SENDER_DO,
     # Processors, if they are limited: how many, who has which since when, and how long threads have had one.
     PROCESSORS, PROCESSORS_AT, IDLE_AFTER,
@@ -77,7 +77,7 @@ RECORD = number(RECORD_LENGTH)
     # The step engine's: where each thread is in its program, and what its operation still takes.
     CLIENT_ROW, READER_ROW, SENDER_ROW, CLIENT_OWES, READER_OWES, SENDER_OWES,
     SCALARS,
-) = places(123)  # fmt: skip
+) = places(124)  # fmt: skip
 """Places of single numbers."""
 
 SPIN_AGAIN, YIELD_AGAIN, SLEEP_AGAIN, AT_ONCE = places(4)
