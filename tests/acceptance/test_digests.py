@@ -68,7 +68,13 @@ def test_observation_changes_nothing(client, tmp_path, name):
     assert min(times) == 0
 
 
-@pytest.mark.parametrize(("hash_seed", "name"), [("0", "asyncio"), ("1", "executor"), ("random", "executor")])
+PAIRS = [("0", "asyncio"), ("1", "executor"), ("random", "executor")]
+MORE_PAIRS = [("0", "executor"), ("1", "asyncio"), ("random", "asyncio")]
+
+
+@pytest.mark.parametrize(
+    ("hash_seed", "name"), [*PAIRS, *(pytest.param(*pair, marks=pytest.mark.slow) for pair in MORE_PAIRS)]
+)
 def test_the_hash_seed_changes_nothing(client, name, hash_seed):
     script, arguments, options = options_of(name)
     environment = {"PYTHONHASHSEED": hash_seed, "TZ": "Asia/Tokyo", "HOME": "/nowhere", "LANG": "C", "USER": "someone"}
@@ -76,7 +82,15 @@ def test_the_hash_seed_changes_nothing(client, name, hash_seed):
     assert digest_of(process) == digest_in_process(client, name)
 
 
-@pytest.mark.parametrize("options", [["-O"], ["-X", "dev"], ["-B", "-s", "-u"]])
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["-O"],
+        ["-X", "dev"],
+        ["-B", "-s", "-u"],
+        *(pytest.param(more, marks=pytest.mark.slow) for more in ([], ["-B", "-s"], ["-u"])),
+    ],
+)
 def test_the_interpreters_own_options_change_nothing(client, options):
     script, arguments, ours = options_of("asyncio")
     command = [sys.executable, *options, "-m", "wintunsim", "run", *ours, client.script(script), *arguments]

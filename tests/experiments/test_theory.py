@@ -76,10 +76,11 @@ def test_m_m_1():
 
 
 @pytest.mark.parametrize("handle_us", [5, 20, 80])
-def test_saturated_the_client_is_the_bottleneck(handle_us):
+@pytest.mark.parametrize("duration", ["40ms", pytest.param("100ms", marks=pytest.mark.slow)])
+def test_saturated_the_client_is_the_bottleneck(handle_us, duration):
     """Whatever is offered, so many packets a second are taken as it can handle: within one in a hundred."""
     client = Client(spin_us=10**6, handle_ns=handle_us * 1000)
-    result = Experiment(client=client, host="ideal", workload="udp:rate=500000,size=1400", duration="40ms").run()
+    result = Experiment(client=client, host="ideal", workload="udp:rate=500000,size=1400", duration=duration).run()
     rate = result.delivered / (result.virtual_ns / 1e9)
     assert rate == pytest.approx(1e9 / (handle_us * 1000 + overhead_ns(1400)), rel=0.01)
 
@@ -170,11 +171,12 @@ def check_full_ring(capacity, rate, size, share):
 
 
 @pytest.mark.parametrize("ps_per_byte", [20_000, 60_000])
-def test_saturated_by_bytes_the_throughput_is_what_the_client_handles(ps_per_byte):
+@pytest.mark.parametrize("duration", ["30ms", pytest.param("60ms", marks=pytest.mark.slow)])
+def test_saturated_by_bytes_the_throughput_is_what_the_client_handles(ps_per_byte, duration):
     """A full ring has room for small packets more often than for large ones: the client's work is counted by both."""
     client = Client(spin_us=10**6, handle_ns=0, handle_ps_per_byte=ps_per_byte)
     experiment = Experiment(
-        client=client, host="ideal", workload="constant:rate=1Mpps,size=200x1/1400x1", duration="30ms"
+        client=client, host="ideal", workload="constant:rate=1Mpps,size=200x1/1400x1", duration=duration
     )
     result = experiment.run()
     assert result.dropped

@@ -129,7 +129,7 @@ def test_whoever_waits_longest_comes_first_and_ten_at_most():
     simulated.run()
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(
     seed=st.integers(0, 5),
     processors=st.integers(1, 2),

@@ -200,7 +200,7 @@ def test_the_pings_of_the_real_capture_get_the_answers_of_the_real_host():
     assert given_answers == wanted
 
 
-@settings(max_examples=100)
+@settings(max_examples=300)
 @given(st.data())
 def test_no_bytes_make_the_host_raise_and_no_answer_is_answered(data):
     host = AnsweringHost()
