@@ -48,14 +48,14 @@ def run(
     reason = "accounts of flows" if flows else why_not(experiment)
     if reason is None:
         try:
-            return _run(experiment, series, window_ns, flows, ahead=_runs_ahead(experiment))
+            return _run(experiment, series, window_ns, flows, engine=_compiled_engine(experiment))
         except Unable as error:
             reason = str(error)
     experiment = replace(experiment, engine=fallback)
     return replace(_run(experiment, series, window_ns, flows), engine_reason=reason)
 
 
-def _runs_ahead(experiment: Experiment) -> Callable[..., Ahead]:
+def _compiled_engine(experiment: Experiment) -> Callable[..., Ahead]:
     """What makes machine code of the run. It takes a while to load."""
     if experiment.engine == "step":
         from wintunsim.experiments.stepped.engine import Steps
@@ -72,7 +72,7 @@ def _run(
     window_ns: tuple[int, int] | None,
     flows: bool,
     *,
-    ahead: Callable[..., Ahead] | None = None,
+    engine: Callable[..., Ahead] | None = None,
 ) -> Result:
     system = System(
         seed=experiment.seed,
@@ -92,10 +92,10 @@ def _run(
     table = FlowTable() if flows else None
     found = [parse_traffic(text, index) for index, text in enumerate(experiment.workload)]
     sources = [source for source in found if source is not None]
-    runs_ahead = None
-    if ahead is not None:
-        runs_ahead = ahead(experiment.client, sources, experiment.duration_ns)
-        sources = runs_ahead.sources
+    ahead = None
+    if engine is not None:
+        ahead = engine(experiment.client, sources, experiment.duration_ns)
+        sources = ahead.sources
     attachment.add(sources if table is None else [table.counted(source) for source in sources])
     device = system.create_adapter("Wintun")
     returns = parse_returns(experiment.returns)
@@ -104,14 +104,14 @@ def _run(
     inbound = None
     if experiment.inbound:
         inbound = Inbound(parse_inbound(experiment.inbound, len(found)), machine, device, table)
-    client = ExperimentClient(experiment, system, device, inbound, table, runs_ahead)
+    client = ExperimentClient(experiment, system, device, inbound, table, ahead)
     recorder = Recorder(system, device, window_ns) if series or window_ns is not None else None
     try:
-        if runs_ahead is not None:
-            runs_ahead.prepare(system, device)
+        if ahead is not None:
+            ahead.prepare(system, device)
         machine.run(experiment.duration_ns)
-        if runs_ahead is not None:
-            runs_ahead.finish()
+        if ahead is not None:
+            ahead.finish()
             client.take_counts()
         result = _account(system, device, client)
         if recorder is None:

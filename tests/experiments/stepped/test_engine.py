@@ -4,11 +4,13 @@ import pytest
 
 from wintun_model import operations as op
 from wintun_model import send as sending
+from wintun_model.revision import REVISIONS
 from wintunsim.experiments import Client, Experiment
 from wintunsim.experiments.fast import applies
 from wintunsim.experiments.stepped import tracing
 from wintunsim.experiments.stepped.program import program
 from wintunsim.kernel import ndis
+from wintunsim.kernel.costs import Costs
 
 EXPERIMENT = Experiment(
     host="ideal", duration="1ms", client=Client(echo=True, spin_us=1), workload="udp:rate=300000,size=1400",
@@ -86,6 +88,18 @@ def test_a_routine_with_too_many_ways_is_interpreted(monkeypatch, sends_by):
     stepped, interpreted = both()
     assert stepped.engine_reason.startswith("a routine that is not known: the client's routine")
     assert (stepped.engine_used, stepped.digest) == ("interpreted", interpreted.digest)
+
+
+def test_a_program_is_the_same_every_time_and_not_much_longer_than_its_routines():
+    made = []
+    for _ in range(2):
+        program.cache_clear()
+        made.append(program(REVISIONS["0.8.1"], 0x20000, Costs(), EXPERIMENT.client, 1000))
+    first, second = made
+    assert first.entries == second.entries
+    assert first.words.tolist() == second.words.tolist()
+    # Chains of 1 to 16 packets are all there.
+    assert len(first.words) < 30_000
 
 
 def test_without_a_compiler_everything_is_interpreted(monkeypatch):

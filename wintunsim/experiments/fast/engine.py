@@ -224,11 +224,9 @@ class Ahead:
             self._begin_sender(m, ready_at(machine, port.sender))
         m = self._run
         m[words.CLIENT_NUMBER], m[words.READER_NUMBER] = numbers[0], numbers[1]
-        if "reader" in self._starts:
-            self._begin_client_and_reader(m, self._starts["client"][0], self._starts["reader"][0], has_begun=True)
-        else:
-            ready_ns = ready_at(machine, reader)
-            self._begin_client_and_reader(m, self._starts["client"][0], ready_ns, has_begun=False)
+        has_begun = "reader" in self._starts
+        reads_ns = self._starts["reader"][0] if has_begun else ready_at(machine, reader)
+        self._begin_client_and_reader(m, self._starts["client"][0], reads_ns, has_begun=has_begun)
         self._draws.fill(m)
         take_processors(m, machine, threads)
         self._number_objects()

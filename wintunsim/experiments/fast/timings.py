@@ -17,7 +17,8 @@ from wintun_model.receive import read_ring
 from wintun_model.revision import Revision
 from wintun_model.send import send
 from wintunsim.experiments.client import Client
-from wintunsim.experiments.fast.walk import UnknownShape, Walk, late, put, world
+from wintunsim.experiments.fast.walk import UnknownShape, Walk, late, put
+from wintunsim.experiments.fast.world import world
 from wintunsim.kernel.costs import Costs
 from wintunsim.kernel.effects import FREQUENCY, TICK_NS
 

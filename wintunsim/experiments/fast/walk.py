@@ -7,21 +7,16 @@ them but what the walk is told to do when it comes to a spin or a wait.
 from __future__ import annotations
 
 from collections.abc import Callable
-from types import SimpleNamespace
 from typing import Any
 
 from wintun_model import operations as op
-from wintun_model.adapter import Adapter, Driver, Ring
 from wintun_model.client import ClientRing
 from wintun_model.effects import PLAIN_EFFECTS, handler
 from wintun_model.receive import return_nbls
-from wintun_model.revision import Revision
-from wintun_model.ring import ring_bytes_of
 from wintunsim.kernel.clock_use import COSTS_LATER, VISIBLE, clock_use, costs_of
 from wintunsim.kernel.costs import Costs
 from wintunsim.kernel.effects import FREQUENCY
 
-_CAPACITY = 0x20000
 _EFFECTS = {kind: handler(kind, effect) for kind, effect in PLAIN_EFFECTS.items()}
 
 
@@ -103,23 +98,6 @@ def _name(operation: Any) -> str:
         if kind in ("Load", "Store", "Set", "Clear") and target is not None:
             return f"{kind} {target.name}"
     return kind
-
-
-def world(revision: Revision) -> tuple[Adapter, ClientRing, ClientRing]:
-    """A registered adapter, and its rings as the client has them."""
-    adapter = Adapter("a", Driver(revision))
-    own = []
-    for name, variable in (("send", adapter.send_ring), ("receive", adapter.receive_ring)):
-        memory = memoryview(bytearray(ring_bytes_of(_CAPACITY)))
-        pages: Any = SimpleNamespace(view=memory, views=[memory])
-        event = op.Event(f"{name} moved", manual_reset=False, signalled=False)
-        variable.value = Ring(name, pages, _CAPACITY, event, adapter.limits, revision=revision)
-        own.append(ClientRing(name, memory, _CAPACITY, event))
-    adapter.running.value = True
-    adapter.disconnected.signalled = False
-    for pool in (adapter.nbl_pool, adapter.partial_descriptors, adapter.memory_descriptors):
-        pool.is_ready = True
-    return adapter, own[0], own[1]
 
 
 def put(ring: ClientRing, tail: int) -> None:

@@ -1,10 +1,9 @@
-"""A registered adapter and its rings, for routines to be traced with."""
+"""A registered adapter and its rings, for routines to be walked through, or traced, on their own."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -13,11 +12,11 @@ from wintun_model.adapter import Adapter, Driver, Ring
 from wintun_model.client import ClientRing
 from wintun_model.revision import Revision
 from wintun_model.ring import ring_bytes_of
-from wintunsim.experiments.client import Client
+
+CAPACITY = 0x20000
 
 
-@dataclass(frozen=True, slots=True)
-class World:
+class World(NamedTuple):
     """An adapter, and its rings as the client has them."""
 
     adapter: Adapter
@@ -25,8 +24,11 @@ class World:
     receive: ClientRing
 
 
-def world(revision: Revision, capacity: int, client: Client) -> World:
-    """A world in which the rings have just been registered, and nothing has happened in them."""
+def world(revision: Revision, capacity: int = CAPACITY, **of_client: Any) -> World:
+    """A world in which the rings have just been registered, and nothing has happened in them.
+
+    `of_client` is what `ClientRing` may be told beside its memory.
+    """
     adapter = Adapter("a", Driver(revision))
     own = []
     for name, variable in (("send", adapter.send_ring), ("receive", adapter.receive_ring)):
@@ -34,12 +36,9 @@ def world(revision: Revision, capacity: int, client: Client) -> World:
         pages: Any = SimpleNamespace(view=memory, views=[memory])
         event = op.Event(f"{name} moved", manual_reset=False, signalled=False)
         variable.value = Ring(name, pages, capacity, event, adapter.limits, revision=revision)
-        own.append(
-            ClientRing(
-                name, memory, capacity, event, has_barrier=client.barrier, always_sets=client.always_set,
-                recheck_ticks=client.rechecking_ticks,
-            )
-        )  # fmt: skip
+        own.append(ClientRing(name, memory, capacity, event, **of_client))
     adapter.running.value = True
     adapter.disconnected.signalled = False
+    for pool in (adapter.nbl_pool, adapter.partial_descriptors, adapter.memory_descriptors):
+        pool.is_ready = True
     return World(adapter, *own)

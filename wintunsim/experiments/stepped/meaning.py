@@ -10,14 +10,15 @@ from wintun_model import client, receive, send
 from wintun_model import operations as op
 from wintun_model.adapter import Packet, ReceiveNbl, SendChain, SendNbl
 from wintun_model.operations import Routine
+from wintun_model.status import NdisStatus
 from wintunsim.experiments.client import Client
 from wintunsim.experiments.fast.timings import DRAWN
 from wintunsim.experiments.fast.words import CHAIN, CHAIN_MOST, PACKET_FIELDS, PACKET_SIZE
+from wintunsim.experiments.fast.world import World
 from wintunsim.experiments.stepped.rewriting import rewritten
 from wintunsim.experiments.stepped.rows import FIXED
 from wintunsim.experiments.stepped.symbols import Integer, Symbol
 from wintunsim.experiments.stepped.tracing import Registers, Tracing, Unsupported
-from wintunsim.experiments.stepped.world import World
 from wintunsim.kernel.clock_use import clock_use, costs_of, figure_of
 from wintunsim.kernel.costs import Costs
 from wintunsim.kernel.effects import FREQUENCY, TICK_NS
@@ -99,9 +100,7 @@ class Meaning:
         self._active: dict[op.ActiveList[Any], list[Any]] = {}
         self._completed: list[Any] = []
         tracing = self.tracing
-        self._names = {
-            module: rewritten(module, tracing.lift, length) for module in (client, receive, send)
-        }  # fmt: skip
+        self._names = {module: rewritten(module, tracing.lift, length) for module in (client, receive, send)}
         self._handlers: dict[type[op.Operation], Callable[[Any], Any]] = {
             **dict.fromkeys(_PASSES, self._pass),
             **dict.fromkeys(_COUNTS, self._count),
@@ -164,8 +163,9 @@ class Meaning:
         return None
 
     def state(self) -> list[tuple[str, object]]:
-        """NBLs in flight."""
-        return [(active.name, entries) for active, entries in self._active.items() if entries]
+        """NBLs in flight, and which of them are completed."""
+        flying = [(active.name, entries) for active, entries in self._active.items() if entries]
+        return [*flying, ("completed", self._completed)]
 
     def called(self, module: ModuleType, name: str, *arguments: Any) -> Routine[Any]:
         """A routine of the model as it is traced."""
@@ -310,15 +310,22 @@ class Meaning:
 class Sending(Meaning):
     """The system's sender (`kernel.ndis`), and the driver's send routine in it."""
 
-    def begin(self) -> Routine[None]:
-        """With chains of any length."""
-        self.chains = [self._chain(count) for count in range(1, int(CHAIN_MOST) + 1)]
-        return super().begin()
+    def __init__(self, world: World, registers: Registers, name: str, costs: Costs, places: dict[Any, int]) -> None:
+        super().__init__(world, registers, name, costs, places)
+        self._chains = [self._chain(count) for count in range(1, int(CHAIN_MOST) + 1)]
 
     def _chain(self, count: int) -> SendChain:
         places = [int(CHAIN + place * PACKET_FIELDS + PACKET_SIZE) for place in range(count)]
         sizes = [Symbol(self.tracing, place, PACKET_MOST, is_input=True) for place in places]
         return SendChain(tuple([SendNbl((Packet(b"", size),)) for size in sizes]))  # type: ignore[arg-type]
+
+    def begin(self) -> Routine[None]:
+        """With chains that nobody has sent yet. They stay the same objects, by which it is known where a routine is."""
+        for chain in self._chains:
+            chain.offset = chain.marked_offset = 0
+            for nbl in chain.nbls:
+                nbl.status = int(NdisStatus.NDIS_STATUS_SUCCESS)
+        return super().begin()
 
     def routine(self) -> Routine[None]:
         """One chain after the other."""
@@ -326,7 +333,7 @@ class Sending(Meaning):
             yield from self._hand_down((yield Look()))
 
     def _hand_down(self, count: Integer) -> Routine[None]:
-        for chain in self.chains:
+        for chain in self._chains:
             if count == len(chain.nbls):
                 yield from self.called(send, "send", self.world.adapter, chain)
                 return

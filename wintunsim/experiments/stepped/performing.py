@@ -110,7 +110,7 @@ _VISIBLE, _COSTS_LATER = map(number, (VISIBLE, COSTS_LATER))
     _SET_SEND_MOVED, _SET_RECEIVE_MOVED, _SET_EMPTY, _CLEAR_SEND_MOVED, _CLEAR_RECEIVE_MOVED, _CLEAR_EMPTY,
     _WAIT_SEND_MOVED, _WAIT_RECEIVE_MOVED,
     _SPIN_SEND_TAIL, _SPIN_RECEIVE_HEAD, _SPIN_RECEIVE_ALERTABLE, _SPIN_RECEIVE_TAIL,
-    _WORK, _SLEEP, _COMPLETE, _REFUSE, _INDICATE,
+    _, _SLEEP, _COMPLETE, _REFUSE, _INDICATE,
 ) = CODES.values()  # fmt: skip
 
 
@@ -247,14 +247,12 @@ def _has_effect(m: Integers, thread: int, row: int, now: int) -> int:
         return _wait(m, thread, code, now)
     elif code <= _SPIN_RECEIVE_TAIL:
         return _spin(m, thread, row, code, now)
-    elif code == _WORK:
-        m[CLIENT_AT + thread] = now + m[m[row + FIRST]]
-        m[CLIENT_DO + thread], m[CLIENT_ROW + thread] = GOES_ON, row + ROW
-        return 0
-    elif code == _SLEEP:
-        leave_processor(m, thread, now)
-        m[CLIENT_AT + thread] = after_sleep(m, now + m[m[row + FIRST]], m[m[row + SECOND]])
-        m[CLIENT_DO + thread], m[CLIENT_ROW + thread] = GOES_ON, row + ROW
+    elif code <= _SLEEP:
+        at = now + m[m[row + FIRST]]
+        if code == _SLEEP:
+            leave_processor(m, thread, now)
+            at = after_sleep(m, at, m[m[row + SECOND]])
+        m[CLIENT_AT + thread], m[CLIENT_DO + thread], m[CLIENT_ROW + thread] = at, GOES_ON, row + ROW
         return 0
     elif code == _COMPLETE:
         complete(m, now)

@@ -12,11 +12,11 @@ from wintun_model.client import ClientRing
 from wintun_model.revision import Revision
 from wintunsim.experiments.client import Client
 from wintunsim.experiments.fast.words import Integers
+from wintunsim.experiments.fast.world import world
 from wintunsim.experiments.stepped import rows
 from wintunsim.experiments.stepped.meaning import Reading, Sending, Taking
 from wintunsim.experiments.stepped.rows import CODES
 from wintunsim.experiments.stepped.tracing import Block, Registers, Row, blocks_from
-from wintunsim.experiments.stepped.world import world
 from wintunsim.kernel.costs import Costs
 
 
@@ -31,7 +31,13 @@ class Program:
 @lru_cache(maxsize=64)
 def program(revision: Revision, capacity: int, costs: Costs, client: Client, first: int) -> Program:
     """The program for runs of this kind, whose words begin at the place `first`."""
-    around = world(revision, capacity, client)
+    around = world(
+        revision,
+        capacity,
+        has_barrier=client.barrier,
+        always_sets=client.always_set,
+        recheck_ticks=client.rechecking_ticks,
+    )
     registers = Registers(first)
     places: dict[object, int] = {}
     for ring, own in (

@@ -31,7 +31,7 @@ NAMES = (
     "SPIN_SEND_TAIL", "SPIN_RECEIVE_HEAD", "SPIN_RECEIVE_ALERTABLE", "SPIN_RECEIVE_TAIL",
     "WORK", "SLEEP", "COMPLETE", "REFUSE", "INDICATE",
 )  # fmt: skip
-"""What rows do."""
+"""What rows do. Those of one kind stand together, which is how `performing` tells the kinds apart."""
 
 CODES = dict(zip(NAMES, places(len(NAMES)), strict=True))
 CALCULATING = frozenset(("MOVE", "ADD", "SUBTRACT", "MULTIPLY", "DIVIDE", "AND"))

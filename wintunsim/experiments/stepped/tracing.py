@@ -104,6 +104,8 @@ class Tracing:
         self.name = name
         self._joins: set[Any] = set()
         """Where ways come together: a block begins there."""
+        self._kept: dict[int, object] = {}
+        """What is known by its `id`, which nothing else may get meanwhile."""
 
     def trace(self, meaning: Traced) -> Block:
         """All ways that the routine may go."""
@@ -111,7 +113,6 @@ class Tracing:
             self._begun: dict[Any, Block] = {}
             self.entry = Block()
             self._seen: set[Any] = set()
-            self._kept: list[object] = []
             self._found: set[Any] = set()
             waiting: list[tuple[bool, ...]] = [()]
             while waiting:
@@ -287,7 +288,7 @@ class Tracing:
             for place, item in enumerate(value):
                 yield from self._about(meaning, item, f"{path}.{place}", symbols, objects)
         elif (parts := meaning.parts(value)) is None:
-            self._kept.append(value)
+            self._kept[id(value)] = value
             yield "object", id(value)
         elif id(value) in objects:
             yield "same object", objects[id(value)]
